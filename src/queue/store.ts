@@ -1,0 +1,160 @@
+import type { BodyReader, Envelope, NewEnvelope, RecipientStatus } from "./message.ts";
+
+/**
+ * The queue, whatever keeps it. Every store passes the same conformance suite
+ * (test/conformance/queue-store.ts).
+ *
+ * States, and the call that makes each move:
+ *   (nothing) -> active     accept     owner = us; durable when it resolves
+ *   active    -> deferred   settle     owner cleared, due later
+ *   deferred  -> active     claim      owner = us
+ *   active    -> (gone)     settle     no recipient is pending
+ *   active    -> deferred   release    the owner is provably gone; due at once
+ *   deferred <-> held       hold, unhold   by the operator
+ *   any       -> (gone)     remove     by the operator; a settle that comes later does nothing
+ *   any       -> corrupt    set aside when a checksum fails; reported, never dropped
+ *
+ * Invariants
+ *  1. accept() resolves only after its transaction is synced.
+ *  2. settle() by anyone but the owner changes nothing.
+ *  3. A recipient only goes from pending to sent or bounced.
+ *  4. What accept() refused is never claimed by anybody, not after a crash either.
+ *  5. What cannot be read is set aside and reported.
+ */
+export interface QueueStore {
+  /** Whom this store's messages belong to: one generation of one relay. */
+  readonly owner: string;
+
+  /** A fresh queue id, larger than every one before it; given out at once, so that Received: and log lines can bear it. */
+  nextId(): string;
+
+  /**
+   * Makes a message durable, owned by this store's owner. With a `source` (a
+   * maildrop file's identity, a notification's cause) a second accept of the
+   * same source resolves to the first one's envelope with `repeated`, for as long as that message or its trace is kept.
+   * Throws QueueError "full" (nothing was stored) or "retry".
+   */
+  accept(message: NewMessage, source?: string): Promise<Accepted>;
+
+  /** A body too large for one chunk is written ahead, chunk by chunk, then named by accept(). Discarded at start if never accepted. */
+  beginBody(): BodyWriter;
+
+  /**
+   * Makes up to `limit` messages ours that are due at `now_ms`, oldest due first; messages all of whose pending
+   * recipients go to destinations in `excluding` (as noted by settle) stay where they are.
+   */
+  claim(now_ms: number, limit: number, excluding?: ReadonlySet<string>): Promise<Envelope[]>;
+
+  /** When the next message falls due, or undefined when none waits. */
+  nextDue(): Promise<number | undefined>;
+
+  body(id: string): BodyReader;
+
+  /** One transaction: what became of a message's recipients, and the notifications that this causes. */
+  settle(settlement: Settlement): Promise<Settled>;
+
+  /** Takes back what a gone owner had. Only when it provably is gone. The number of messages. */
+  release(owner: string): Promise<number>;
+
+  /** Owners of messages in work, ourselves included. */
+  owners(): Promise<string[]>;
+
+  /** Makes deferred messages due at once: all, those with one of these ids, or those for a destination. The number of messages. */
+  flush(which: "all" | { readonly ids: readonly string[] } | { readonly destination: string }): Promise<number>;
+
+  /** The operator's. Each resolves to the number of messages changed. `"all"` means every message. */
+  hold(ids: readonly string[] | "all"): Promise<number>;
+  unhold(ids: readonly string[] | "all"): Promise<number>;
+  requeue(ids: readonly string[] | "all"): Promise<number>;
+  expire(ids: readonly string[] | "all"): Promise<number>;
+  remove(ids: readonly string[] | "all"): Promise<number>;
+
+  /** A page of the queue in order of ids, beginning after `after`; empty at the end. Never a long read transaction. */
+  list(after: string | undefined, limit: number): Promise<QueueEntry[]>;
+  counts(): Promise<QueueCounts>;
+
+  /** After this, nothing is accepted; what was begun is finished. */
+  close(): Promise<void>;
+}
+
+export interface NewMessage {
+  readonly envelope: NewEnvelope;
+  /** The whole body, if it fits one chunk; else what beginBody() gave, complete. */
+  readonly body: Buffer | BodyWriter;
+  /** Given by the caller where the id had to be known before (Received:, log lines); see nextId(). */
+  readonly id: string;
+  readonly arrival_ms: number;
+}
+
+export interface BodyWriter {
+  /** Chunks of chunkSize_bytes, only the last smaller. Resolves when it may go on (not yet durable). Throws QueueError "full". */
+  append(chunk: Buffer): Promise<void>;
+  readonly size_bytes: number;
+  /** Forgets what was written. */
+  abandon(): void;
+}
+
+export interface Accepted {
+  readonly envelope: Envelope;
+  readonly repeated: boolean;
+}
+
+export interface RecipientOutcome {
+  /** Index into the envelope's recipients. */
+  readonly index: number;
+  readonly status: RecipientStatus;
+  readonly reason: string;
+  readonly dsn: string;
+}
+
+export interface Settlement {
+  readonly id: string;
+  readonly outcomes: readonly RecipientOutcome[];
+  /** When what is still pending is tried again. Ignored when nothing is. */
+  readonly nextAttempt_ms: number;
+  /** The destination that the pending ones wait for, as the scheduler names it: `transport:nexthop`. "" for several. */
+  readonly destination: string;
+  /** Notifications caused by these outcomes: accepted in the same transaction. */
+  readonly notifications: readonly { readonly message: NewMessage; readonly source: string }[];
+  readonly warned?: boolean;
+}
+
+export interface Settled {
+  /** False: we do not own it (any more), and nothing was changed. */
+  readonly applied: boolean;
+  /** Nothing is pending: the message is gone from the queue. */
+  readonly gone: boolean;
+  readonly notifications: readonly Accepted[];
+}
+
+export type QueueName = "active" | "deferred" | "hold" | "corrupt";
+
+export interface QueueEntry {
+  readonly queue: QueueName;
+  readonly envelope: Envelope;
+  readonly nextAttempt_ms: number;
+}
+
+export interface QueueCounts {
+  readonly active: number;
+  readonly deferred: number;
+  readonly hold: number;
+  readonly corrupt: number;
+}
+
+/**
+ * full     no room; nothing was stored; later it may work
+ * retry    busy or closing; nothing was stored
+ * failed   the store is broken (a sync failed): it answers nothing any more and must be opened again
+ * corrupt  this message cannot be read; it was set aside
+ */
+export type QueueErrorKind = "full" | "retry" | "failed" | "corrupt";
+
+export class QueueError extends Error {
+  readonly kind: QueueErrorKind;
+
+  constructor(kind: QueueErrorKind, message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}

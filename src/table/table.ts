@@ -1,0 +1,52 @@
+/**
+ * A lookup table answers a key with a value, with "absent", or by throwing a
+ * TableError when it cannot tell. Callers treat "cannot tell" as a temporary
+ * failure, never as "absent": mail must not take another route because a
+ * database was down for a minute.
+ */
+export interface Table {
+  /** Answers at once where it can: most tables are in memory, and look-ups are on the path of every message. */
+  get(key: string): string | undefined | Promise<string | undefined>;
+  /** Every entry, for `postmap -s`; absent where the type cannot list. */
+  entries?(): Iterable<readonly [key: string, value: string]>;
+  close(): Promise<void>;
+}
+
+/** How one type of table, named in main.cf as `type:name`, is opened. */
+export interface TableType {
+  readonly name: string;
+  /** Keys are patterns: shortened keys (`@domain`, no extension, parent domains) are never asked. */
+  readonly patterns: boolean;
+  /** The files that a table of this type and name is read from; the index, and the source it is made from. */
+  files(name: string): { readonly index?: string; readonly source?: string };
+  open(name: string, context: TableContext): Promise<Table>;
+}
+
+export interface TableContext {
+  readonly foldCase: boolean;
+  /**
+   * The whole of a file that files() named. At start it is read as root; later the master sends new bytes.
+   * Throws TableError: a missing or unreadable file is "config", one that is being rewritten "retry".
+   */
+  read(path: string): Promise<FileSnapshot>;
+  warn(text: string): void;
+}
+
+export interface FileSnapshot {
+  readonly bytes: Buffer;
+  readonly mtime_ms: number;
+}
+
+export class TableError extends Error {
+  readonly kind: "retry" | "config";
+
+  constructor(kind: "retry" | "config", message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+/** Case folding as Postfix does it, beyond ASCII too: "GRÜSSE" and "grüße" are one key. */
+export function foldKey(key: string): string {
+  return key.toLowerCase().replaceAll("\u00df", "ss").normalize("NFC");
+}
