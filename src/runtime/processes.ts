@@ -86,7 +86,12 @@ async function start(program: string, args: readonly string[], options: SpawnOpt
     options.message ? "ipc" : "ignore",
     ...(options.descriptors ?? []),
   ];
-  const child = spawn(program, [...args], { env: { ...options.env }, stdio, detached: options.detached ?? false });
+  const child = spawn(program, [...args], {
+    env: { ...options.env },
+    stdio,
+    detached: options.detached ?? false,
+    serialization: "advanced",
+  });
   const exited = exitOf(child);
   await new Promise<void>((resolve, reject) => {
     child.once("spawn", resolve);

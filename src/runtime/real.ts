@@ -1,6 +1,7 @@
 import { realClock } from "./clock.ts";
 import { realCrypto } from "./crypto.ts";
 import { realFiles } from "./files.ts";
+import { realHost } from "./host.ts";
 import { realNames } from "./names.ts";
 import { realNet } from "./net.ts";
 import { realProcesses } from "./processes.ts";
@@ -16,6 +17,7 @@ export function realRuntime(): Runtime {
     files: realFiles,
     net: realNet,
     names: realNames(),
+    host: realHost,
     processes: realProcesses,
   };
 }

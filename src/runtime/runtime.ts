@@ -1,6 +1,7 @@
 import type { Clock } from "./clock.ts";
 import type { Crypto } from "./crypto.ts";
 import type { Files } from "./files.ts";
+import type { Host } from "./host.ts";
 import type { Names } from "./names.ts";
 import type { Net } from "./net.ts";
 import type { Processes } from "./processes.ts";
@@ -19,5 +20,6 @@ export interface Runtime {
   readonly files: Files;
   readonly net: Net;
   readonly names: Names;
+  readonly host: Host;
   readonly processes: Processes;
 }

@@ -1,0 +1,88 @@
+import { dirname } from "node:path";
+import { errorCode, type Files } from "../runtime/files.ts";
+import type { Account } from "./accounts.ts";
+
+/** Where things are below queue_directory. */
+export interface QueuePaths {
+  readonly base: string;
+  /** What sendmail writes: anybody may add, nobody but the relay may look. */
+  readonly maildrop: string;
+  /** The socket that commands ask. */
+  readonly public: string;
+  /** The queue's database and its owners' locks: the relay's alone. */
+  readonly queue: string;
+  /** Held while a master runs. */
+  readonly masterLock: string;
+  readonly masterPid: string;
+}
+
+export function queuePaths(queueDirectory: string): QueuePaths {
+  const base = `${queueDirectory}/postern`;
+  return {
+    base,
+    maildrop: `${base}/maildrop`,
+    public: `${base}/public`,
+    queue: `${base}/queue`,
+    masterLock: `${base}/master.lock`,
+    masterPid: `${base}/master.pid`,
+  };
+}
+
+export class QueueDirectoryError extends Error {}
+
+/**
+ * Makes the directories of the queue where they are missing and gives each the owner and
+ * mode that the safety of the whole rests on. With `owner` undefined (not started as root)
+ * everything belongs to whoever runs this.
+ */
+export async function prepareQueueDirectory(
+  files: Files,
+  paths: QueuePaths,
+  owner: Account | undefined,
+  maildropGroup: number | undefined,
+): Promise<void> {
+  const ours = owner?.uid;
+  const own = owner?.gid;
+  await prepare(files, dirname(paths.base), undefined, undefined, 0o755, { keep: true });
+  await prepare(files, paths.base, owner ? 0 : undefined, owner ? 0 : undefined, 0o755);
+  await prepare(files, paths.maildrop, ours, maildropGroup ?? own, 0o3733);
+  await prepare(files, paths.public, ours, own, 0o755);
+  await prepare(files, paths.queue, ours, own, 0o700);
+}
+
+async function prepare(
+  files: Files,
+  path: string,
+  uid: number | undefined,
+  gid: number | undefined,
+  mode: number,
+  { keep = false } = {},
+): Promise<void> {
+  try {
+    const made = await make(files, path);
+    const facts = await files.linkFacts(path);
+    if (facts.kind === "link" && !keep) throw new QueueDirectoryError(`${path} is a symbolic link: remove it`);
+    if (keep && !made) return;
+    if (uid !== undefined && gid !== undefined && (facts.uid !== uid || facts.gid !== gid)) {
+      await files.chown(path, uid, gid);
+    }
+    if (made || (facts.mode & 0o7777) !== mode || uid !== undefined) await files.chmod(path, mode);
+  } catch (error) {
+    if (error instanceof QueueDirectoryError) throw error;
+    throw new QueueDirectoryError(`cannot prepare ${path}: ${errorCode(error) || String(error)}`);
+  }
+}
+
+async function make(files: Files, path: string): Promise<boolean> {
+  try {
+    await files.makeDirectory(path, 0o700);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === "EEXIST") return false;
+    if (errorCode(error) !== "ENOENT") throw error;
+    await make(files, dirname(path));
+    await files.chmod(dirname(path), 0o755);
+    await files.makeDirectory(path, 0o700);
+    return true;
+  }
+}

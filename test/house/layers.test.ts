@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { test } from "node:test";
+
+const source = resolve(import.meta.dirname, "../../src");
+
+/** The floors of the house: a room imports from lower floors, or from itself. */
+const floors: Readonly<Record<string, number>> = {
+  runtime: 0,
+  log: 1,
+  conf: 2,
+  rfc5321: 2,
+  rfc5322: 2,
+  table: 3,
+  sasl: 3,
+  oauth2: 3,
+  dns: 3,
+  tls: 4,
+  queue: 4,
+  routing: 4.5,
+  smtpd: 5,
+  pickup: 5,
+  cleanup: 5,
+  qmgr: 5,
+  smtp: 5,
+  bounce: 5,
+  relay: 6,
+  dashboard: 6,
+  practice: 6,
+  master: 7,
+  cli: 8,
+};
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+}
+
+function files(directory: string): string[] {
+  return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(directory, entry.name);
+    return entry.isDirectory() ? files(path) : path.endsWith(".ts") ? [path] : [];
+  });
+}
+
+/** Type imports, re-exports, dynamic imports and worker files included. */
+const importPattern = /(?:\bfrom\s*|\bimport\s*\(?\s*|new URL\(\s*)["'](\.[^"']+)["']/g;
+
+function imports(): Import[] {
+  return files(source).flatMap((from) => {
+    const found = readFileSync(from, "utf8").matchAll(importPattern);
+    return [...found].map(([, to = ""]) => ({ from, to: resolve(dirname(from), to) }));
+  });
+}
+
+const roomOf = (path: string): string => relative(source, path).split("/")[0] ?? "";
+const shown = (path: string): string => relative(source, path);
+const isTest = (path: string): boolean => path.endsWith(".test.ts");
+
+test("every room stands on a floor", () => {
+  const rooms = readdirSync(source, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  for (const { name } of rooms) assert.ok(floors[name] !== undefined, `src/${name} is on no floor`);
+});
+
+test("a room imports from lower floors only", () => {
+  const wrong = imports().filter(({ from, to }) => {
+    const [here, there] = [roomOf(from), roomOf(to)];
+    if (here === there || isTest(from)) return false;
+    return (floors[there] ?? Number.POSITIVE_INFINITY) >= (floors[here] ?? 0);
+  });
+  assert.deepEqual(wrong.map(({ from, to }) => `${shown(from)} -> ${shown(to)}`), []);
+});
+
+test("no file imports itself by way of others", () => {
+  const next = new Map<string, string[]>();
+  for (const { from, to } of imports()) next.set(from, [...(next.get(from) ?? []), to]);
+  const done = new Set<string>();
+  const visit = (path: string, trail: readonly string[]): void => {
+    assert.ok(!trail.includes(path), `a circle: ${[...trail, path].map(shown).join(" -> ")}`);
+    if (done.has(path)) return;
+    for (const to of next.get(path) ?? []) visit(to, [...trail, path]);
+    done.add(path);
+  };
+  for (const path of next.keys()) visit(path, []);
+});
+
+/** Only runtime/ touches the world; the commands stand at its edge and may ask for their own environment. */
+const worldly = /\b(?:Date\.now|Math\.random|setTimeout|setInterval|process\.(?:exit|env|kill|on))\b|node:(?:net|tls|fs|fs\/promises|dns|dns\/promises|child_process|worker_threads)["']/;
+
+/** Where the world is touched outside runtime/, and why. */
+const allowed: Readonly<Record<string, string>> = {
+  "cli/io.ts": "a command's own standard streams, environment and exit",
+  "queue/sqlite/worker.ts": "the far side of the SQLite thread",
+  "queue/sqlite/engine.ts": "starts the SQLite thread; the simulated engine takes its place",
+};
+
+test("nothing but runtime touches clock, disk, network or processes", () => {
+  const found = files(source)
+    .filter((path) => roomOf(path) !== "runtime" && !isTest(path) && !allowed[shown(path)])
+    .filter((path) => worldly.test(withoutComments(readFileSync(path, "utf8"))));
+  assert.deepEqual(found.map(shown), []);
+});
+
+function withoutComments(text: string): string {
+  return text.replaceAll(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm, "");
+}
