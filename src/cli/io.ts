@@ -16,6 +16,8 @@ export interface CommandIo {
   out(text: string | Uint8Array): void;
   /** Standard error. What went to `out` before comes first. */
   err(text: string): void;
+  /** What goes between the interpreter and our own arguments to run this program again. */
+  readonly launch: readonly string[];
   /** Where main.cf is unless -c or MAIL_CONFIG says otherwise. */
   readonly directory: string;
 }
@@ -63,6 +65,7 @@ export function realIo(runtime: Runtime, directory = "/etc/postfix"): RealIo {
       process.stderr.write(text);
     },
     directory,
+    launch: [process.argv[1] ?? ""],
     finish: () => new Promise((resolve) => flush(resolve)),
   };
 }

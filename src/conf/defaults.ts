@@ -5,7 +5,10 @@ import type { Params, Values } from "./param.ts";
  * tests: `defaults(smtpParams, { smtp_mail_timeout: "5s" })`. A default that
  * refers to other parameters has to be given where it matters.
  */
-export function defaults<P extends Params>(params: P, written: Partial<Record<keyof P & string, string>> = {}): Values<P> {
+export function defaults<P extends Params>(
+  params: P,
+  written: Partial<Record<keyof P & string, string>> = {},
+): Values<P> {
   const values: Record<string, unknown> = {};
   for (const [name, param] of Object.entries(params)) {
     const text = written[name as keyof P & string] ?? (param.default.includes("$") ? "" : param.default);

@@ -30,17 +30,15 @@ interface Walk {
   readonly lookup: Lookup;
   /** Only visit names, in every branch, without going into their values. */
   readonly scan: boolean;
-  /** Names whose values are taken as they are. */
-  readonly asIs: (name: string) => boolean;
   depth: number;
   steps: number;
   result: string;
 }
 
-/** The text with every reference replaced. `asIs` names parameters in whose values a `$` means something else. */
-export function expand(text: string, lookup: Lookup, asIs: (name: string) => boolean = () => false): string {
+/** The text with every reference replaced; what has no value is replaced by nothing. */
+export function expand(text: string, lookup: Lookup): string {
   if (!text.includes("$")) return text;
-  const walk: Walk = { lookup, scan: false, asIs, depth: 0, steps: 0, result: "" };
+  const walk: Walk = { lookup, scan: false, depth: 0, steps: 0, result: "" };
   walkText(text, walk);
   return walk.result;
 }
@@ -52,7 +50,7 @@ export function references(text: string, visit: (name: string) => void): void {
     visit(name);
     return undefined;
   };
-  walkText(text, { lookup, scan: true, asIs: () => false, depth: 0, steps: 0, result: "" });
+  walkText(text, { lookup, scan: true, depth: 0, steps: 0, result: "" });
 }
 
 function walkText(text: string, walk: Walk): void {
@@ -132,6 +130,10 @@ class Cursor {
     return this.text[this.at] ?? "";
   }
 
+  get ended(): boolean {
+    return this.at >= this.text.length;
+  }
+
   get rest(): string {
     return this.text.slice(this.at);
   }
@@ -177,13 +179,12 @@ function walkReference(inside: string, walk: Walk): void {
   const cursor = new Cursor(inside);
   if (cursor.atBrace()) {
     const value = compare(cursor, walk);
-    if (cursor.char !== "" && cursor.char !== "?" && cursor.char !== ":") {
+    if (!/^[?:]?$/.test(cursor.char)) {
       throw new ExpansionError(`"?" or ":" expected at: "...}>>>${cursor.glimpse}"`);
     }
-    choose(cursor, value, false, walk);
+    choose(cursor, value, walk);
   } else {
-    const name = readName(cursor);
-    choose(cursor, walk.lookup(name), walk.asIs(name), walk);
+    choose(cursor, walk.lookup(readName(cursor)), walk);
   }
 }
 
@@ -205,24 +206,23 @@ function readName(cursor: Cursor): string {
 }
 
 /** The value itself, or what ? and : make of it. */
-function choose(cursor: Cursor, value: string | undefined, asIs: boolean, walk: Walk): void {
-  if (cursor.char === "") {
-    if (!value || walk.scan) return;
-    if (asIs) append(value, walk);
-    else walkText(value, walk);
+function choose(cursor: Cursor, value: string | undefined, walk: Walk): void {
+  const operator = cursor.char;
+  if (operator === "") {
+    if (value && !walk.scan) walkText(value, walk);
     return;
   }
-  if (cursor.char === "?") {
+  if (operator === "?") {
     cursor.at++;
     const then = cursor.operand();
     if (value || walk.scan) walkText(then, walk);
-    if (cursor.char === "") return;
-    if (cursor.char !== ":") throw new ExpansionError(`":" expected at: "...${then}}>>>${cursor.glimpse}"`);
+    if (cursor.ended) return;
+    if (!cursor.rest.startsWith(":")) throw new ExpansionError(`":" expected at: "...${then}}>>>${cursor.glimpse}"`);
   }
   cursor.at++;
   const otherwise = cursor.operand();
   if (!value || walk.scan) walkText(otherwise, walk);
-  if (cursor.char !== "") {
+  if (!cursor.ended) {
     throw new ExpansionError(`unexpected input at: "...${otherwise}}>>>${cursor.glimpse}"`);
   }
 }

@@ -109,7 +109,8 @@ export function choice<const Word extends string>(
     kind: "word",
     parse(value) {
       const known = declared.of.find((each) => each === value.trim().toLowerCase());
-      if (known === undefined) throw new ParamError(`"${value}" is none of: ${declared.of.map((w) => w || "(empty)").join(", ")}`);
+      if (known === undefined)
+        throw new ParamError(`"${value}" is none of: ${declared.of.map((w) => w || "(empty)").join(", ")}`);
       return known;
     },
   };

@@ -12,7 +12,7 @@ export interface LogicalLine {
 
 export interface LogicalLines {
   readonly lines: readonly LogicalLine[];
-  /** What is odd but not fatal, without the name of the file. */
+  /** What is odd but not fatal, in Postfix's words; line 0 where it names none. */
   readonly warnings: readonly { readonly line: number; readonly text: string }[];
 }
 
@@ -43,8 +43,9 @@ export function logicalLines(text: string): LogicalLines {
   const complete = () => {
     if (parts.length === 0) return;
     const whole = parts.join("");
-    if (space.test(whole[0] ?? "")) warnings.push({ line: first, text: `logical line must not start with whitespace: "${glimpse(whole)}"` });
-    else lines.push({ text: whole, line: first });
+    if (space.test(whole[0] ?? ""))
+      warnings.push({ line: 0, text: `logical line must not start with whitespace: "${glimpse(whole)}"` });
+    else lines.push({ text: whole.split("\0", 1)[0] ?? "", line: first });
     parts = [];
     length = 0;
   };
@@ -90,7 +91,16 @@ export type NameValue =
 
 /** `name = value`; white space around both is dropped. The error is in Postfix's words. */
 export function splitNameValue(text: string): NameValue {
-  const [, name, value] = /^\s*([^\s=]+)\s*=([^]*)$/.exec(text) ?? [];
-  if (name !== undefined && value !== undefined) return { name, value: value.trim() };
-  return { error: /^\s*(=|$)/.test(text) ? "missing attribute name" : "missing '=' after attribute name" };
+  const [, name, value] = /^[ \t\r\n\v\f]*([^ \t\r\n\v\f=]+)[ \t\r\n\v\f]*=([^]*)$/.exec(text) ?? [];
+  if (name !== undefined && value !== undefined) return { name, value: trimSpace(value) };
+  return { error: /^[ \t\r\n\v\f]*(=|$)/.test(text) ? "missing attribute name" : "missing '=' after attribute name" };
+}
+
+/** Without white space at either end. (String.trim() would take Unicode's as well.) */
+export function trimSpace(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && space.test(text[start] ?? "")) start++;
+  while (end > start && space.test(text[end - 1] ?? "")) end--;
+  return text.slice(start, end);
 }

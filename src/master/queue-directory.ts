@@ -1,32 +1,7 @@
 import { dirname } from "node:path";
 import { errorCode, type Files } from "../runtime/files.ts";
-import type { Account } from "./accounts.ts";
-
-/** Where things are below queue_directory. */
-export interface QueuePaths {
-  readonly base: string;
-  /** What sendmail writes: anybody may add, nobody but the relay may look. */
-  readonly maildrop: string;
-  /** The socket that commands ask. */
-  readonly public: string;
-  /** The queue's database and its owners' locks: the relay's alone. */
-  readonly queue: string;
-  /** Held while a master runs. */
-  readonly masterLock: string;
-  readonly masterPid: string;
-}
-
-export function queuePaths(queueDirectory: string): QueuePaths {
-  const base = `${queueDirectory}/postern`;
-  return {
-    base,
-    maildrop: `${base}/maildrop`,
-    public: `${base}/public`,
-    queue: `${base}/queue`,
-    masterLock: `${base}/master.lock`,
-    masterPid: `${base}/master.pid`,
-  };
-}
+import type { QueuePaths } from "../conf/queue-paths.ts";
+import type { Account } from "../runtime/accounts.ts";
 
 export class QueueDirectoryError extends Error {}
 

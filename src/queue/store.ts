@@ -13,6 +13,7 @@ import type { BodyReader, Envelope, NewEnvelope, RecipientStatus } from "./messa
  *   deferred <-> held       hold, unhold   by the operator
  *   any       -> (gone)     remove     by the operator; a settle that comes later does nothing
  *   any       -> corrupt    set aside when a checksum fails; reported, never dropped
+ *   (nothing) -> held       accept     of an envelope that is `held`; it is nobody's
  *
  * Invariants
  *  1. accept() resolves only after its transaction is synced.
@@ -24,6 +25,9 @@ import type { BodyReader, Envelope, NewEnvelope, RecipientStatus } from "./messa
 export interface QueueStore {
   /** Whom this store's messages belong to: one generation of one relay. */
   readonly owner: string;
+
+  /** settle() knows `unfinished`: the outcomes of a large mailing are written as they come, so that a crash repeats little of it. */
+  readonly keepsUnfinished?: boolean;
 
   /** A fresh queue id, larger than every one before it; given out at once, so that Received: and log lines can bear it. */
   nextId(): string;
@@ -45,16 +49,22 @@ export interface QueueStore {
    */
   claim(now_ms: number, limit: number, excluding?: ReadonlySet<string>): Promise<Envelope[]>;
 
-  /** When the next message falls due, or undefined when none waits. */
-  nextDue(): Promise<number | undefined>;
+  /** When the next message falls due, those left out that claim() would leave out; undefined when none waits. */
+  nextDue(excluding?: ReadonlySet<string>): Promise<number | undefined>;
+
+  /** False once a message was settled, or removed by the operator: there is no point in delivering it. Answers at once. */
+  owns(id: string): boolean;
 
   body(id: string): BodyReader;
 
   /** One transaction: what became of a message's recipients, and the notifications that this causes. */
   settle(settlement: Settlement): Promise<Settled>;
 
-  /** Takes back what a gone owner had. Only when it provably is gone. The number of messages. */
-  release(owner: string): Promise<number>;
+  /**
+   * Takes back what a gone owner had. Only when it provably is gone. The number of messages.
+   * What it had refused (its `refusedBatches`) is removed first. Our own messages too, at the end of our work.
+   */
+  release(owner: string, refused?: readonly number[]): Promise<number>;
 
   /** Owners of messages in work, ourselves included. */
   owners(): Promise<string[]>;
@@ -62,7 +72,12 @@ export interface QueueStore {
   /** Makes deferred messages due at once: all, those with one of these ids, or those for a destination. The number of messages. */
   flush(which: "all" | { readonly ids: readonly string[] } | { readonly destination: string }): Promise<number>;
 
-  /** The operator's. Each resolves to the number of messages changed. `"all"` means every message. */
+  /**
+   * The operator's. Each resolves to the number of messages changed. `"all"` means every message.
+   * A message in work that is held goes on, and is held once what it has in hand is settled; one that is
+   * removed is not settled any more; one that is expired says so when it is next claimed.
+   * Requeued are deferred and held messages: due at once, for no destination in particular.
+   */
   hold(ids: readonly string[] | "all"): Promise<number>;
   unhold(ids: readonly string[] | "all"): Promise<number>;
   requeue(ids: readonly string[] | "all"): Promise<number>;
@@ -87,7 +102,10 @@ export interface NewMessage {
 }
 
 export interface BodyWriter {
-  /** Chunks of chunkSize_bytes, only the last smaller. Resolves when it may go on (not yet durable). Throws QueueError "full". */
+  /**
+   * Chunks of chunkSize_bytes, only the last smaller. Resolves when it may go on (not yet durable). Throws QueueError "full".
+   * The buffer is given away: the caller neither changes nor reads it afterwards (it may have gone to another thread).
+   */
   append(chunk: Buffer): Promise<void>;
   readonly size_bytes: number;
   /** Forgets what was written. */
@@ -117,6 +135,14 @@ export interface Settlement {
   /** Notifications caused by these outcomes: accepted in the same transaction. */
   readonly notifications: readonly { readonly message: NewMessage; readonly source: string }[];
   readonly warned?: boolean;
+  /** More is under way: what is pending stays ours, and only what the outcomes say is noted. */
+  readonly unfinished?: boolean;
+}
+
+/** A batch whose sync failed: what it stored may reappear, and must be removed before anything is claimed. */
+export interface RefusedBatch {
+  readonly owner: string;
+  readonly batch: number;
 }
 
 export interface Settled {

@@ -1,7 +1,32 @@
-import type { Params } from "../conf/param.ts";
+import type { Params, Values } from "../conf/param.ts";
 import { globalParams } from "../conf/params.ts";
+import { bounceParams } from "../bounce/params.ts";
+import { cleanupParams } from "../cleanup/params.ts";
+import { dnsParams } from "../dns/params.ts";
+import { pickupParams } from "../pickup/params.ts";
+import { qmgrParams } from "../qmgr/params.ts";
+import { queueParams } from "../queue/params.ts";
+import { routingParams } from "../routing/params.ts";
+import { smtpParams } from "../smtp/params.ts";
+import { smtpdParams } from "../smtpd/params.ts";
+import { tlsParams } from "../tls/params.ts";
 
-/** Every parameter that is read anywhere: for postconf, its manual page, and telling the unknown from the known. */
-export const allParams: Params = {
+/** Every parameter that a relay reads, from the rooms that declare them. */
+export const relayParams = {
   ...globalParams,
-};
+  ...bounceParams,
+  ...cleanupParams,
+  ...dnsParams,
+  ...pickupParams,
+  ...qmgrParams,
+  ...queueParams,
+  ...routingParams,
+  ...smtpParams,
+  ...smtpdParams,
+  ...tlsParams,
+} as const;
+
+export type RelayConf = Values<typeof relayParams>;
+
+/** The same, for postconf, its manual page, and telling the unknown from the known. */
+export const allParams: Params = relayParams;

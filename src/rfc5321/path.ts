@@ -79,7 +79,11 @@ export function parsePath(text: string, { smtputf8, strict }: PathOptions): stri
 
 /** The slow road: quotes, comments, white space, address literals, and addresses without a domain. */
 function parseMailbox(inner: string, strict: boolean): string | undefined {
-  const text = strict ? inner : withoutComments(inner);
+  const text = strict
+    ? inner
+    : withoutComments(inner)
+        ?.replace(/^<+/, "")
+        .replace(/(?<![\\>])>+$/, "");
   if (text === undefined || !balanced(text)) return undefined;
   if (text === "") return "";
   const { local, domain } = splitAddress(text);
@@ -92,13 +96,14 @@ function parseMailbox(inner: string, strict: boolean): string | undefined {
   return `${quoteLocal(bare)}@${domain}`;
 }
 
+/** Quotes and backslashes are complete, and nothing that separates addresses stands outside of them. */
 function balanced(text: string): boolean {
   let quoted = false;
   for (let index = 0; index < text.length; index++) {
     const char = text[index];
     if (char === "\\" && ++index >= text.length) return false;
     if (char === '"') quoted = !quoted;
-    else if (!quoted && (char === "<" || char === ">")) return false;
+    else if (!quoted && /[<>,;\s]/.test(char ?? "")) return false;
   }
   return !quoted;
 }

@@ -33,7 +33,7 @@ export type ReplyEvent =
 const replyLimit_bytes = 64 * 1024;
 const lineLimit_bytes = 2048;
 
-const empty = Buffer.alloc(0);
+const empty: Buffer = Buffer.alloc(0);
 
 export class ReplyParser {
   /** What was pushed and not yet read; the beginning of a line whose end is still to come, cut at the limit. */

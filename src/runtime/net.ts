@@ -1,4 +1,4 @@
-import { createServer, isIP, type Server, Socket } from "node:net";
+import { BoundSocket, createServer, isIP, type Server, Socket } from "node:net";
 import { connect as tlsConnect, type ConnectionOptions, TLSSocket } from "node:tls";
 
 export interface Endpoint {
@@ -94,7 +94,16 @@ export interface ConnectOptions {
   readonly timeout_ms: number;
 }
 
+/** An address that is taken, but on which nothing is accepted by this process: the descriptor is for a child. */
+export interface BoundAddress {
+  readonly fd: number;
+  readonly endpoint: Endpoint;
+  close(): void;
+}
+
 export interface Net {
+  /** Takes an address without listening on it. Throws Node's error: EADDRINUSE, EACCES, EADDRNOTAVAIL. */
+  bind(at: Endpoint): BoundAddress;
   /** Rejects with Node's error: `code` is ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, … */
   connect(options: ConnectOptions): Promise<Connection>;
   /** Takes connections on an address, or on a listening descriptor handed down by a parent. */
@@ -153,6 +162,8 @@ class SocketConnection implements Connection {
     const settings: ConnectionOptions = {
       socket: plain,
       rejectUnauthorized: false,
+      // Names are the caller's to judge; left to Node, a wrong name would count as a chain that is not trusted.
+      checkServerIdentity: () => undefined,
       ca: [...options.authorities],
       ...(options.serverName && !isIP(options.serverName) ? { servername: options.serverName } : {}),
       ...(options.minVersion ? { minVersion: options.minVersion } : {}),
@@ -245,6 +256,12 @@ function certificateNames(alternatives: string | undefined, commonName: string):
 }
 
 export const realNet: Net = {
+  bind({ address, port }) {
+    const bound = new BoundSocket({ host: address, port, ipv6Only: isIP(address) === 6 });
+    const { address: host, port: chosen } = bound.address() as Endpoint;
+    return { fd: bound.fd(), endpoint: { address: host, port: chosen }, close: () => bound.close() };
+  },
+
   connect: ({ address, port, from, timeout_ms }) =>
     new Promise((resolve, reject) => {
       const socket = new Socket({ allowHalfOpen: true });

@@ -11,6 +11,8 @@ export interface Child {
   /** A message for the child's channel. One to a child that is gone is dropped. */
   send(message: unknown): void;
   kill(signal: NodeJS.Signals): void;
+  /** Closes the channel and no longer waits for the child: it goes on by itself. */
+  leave(): void;
   readonly exited: Promise<ChildExit>;
 }
 
@@ -24,6 +26,8 @@ export interface SpawnOptions {
   readonly input?: string;
   /** Called with pieces of the child's standard output. Without it the child writes to ours. */
   readonly output?: (bytes: Buffer) => void;
+  /** Neither standard output nor standard error is ours: a process that outlives us must not hold them open. */
+  readonly quiet?: boolean;
   /** Its own session: signals for our terminal's group do not reach it. */
   readonly detached?: boolean;
 }
@@ -44,6 +48,8 @@ export interface Parent {
 /** Processes: this one, its parent, and those it starts. */
 export interface Processes {
   readonly pid: number;
+  /** The program that runs us, and its own options: with a script's path behind, it runs that script as we are run. */
+  readonly self: { readonly program: string; readonly args: readonly string[] };
   readonly parent: Parent | undefined;
   /** Never through a shell. Throws Node's error (ENOENT, EACCES) when the program cannot be started. */
   spawn(program: string, args: readonly string[], options: SpawnOptions): Promise<Child>;
@@ -81,8 +87,8 @@ function exitOf(child: ChildProcess): Promise<ChildExit> {
 async function start(program: string, args: readonly string[], options: SpawnOptions): Promise<Child> {
   const stdio: StdioOptions = [
     options.input === undefined ? "ignore" : "pipe",
-    options.output ? "pipe" : "inherit",
-    "inherit",
+    options.output ? "pipe" : options.quiet ? "ignore" : "inherit",
+    options.quiet ? "ignore" : "inherit",
     options.message ? "ipc" : "ignore",
     ...(options.descriptors ?? []),
   ];
@@ -111,6 +117,10 @@ async function start(program: string, args: readonly string[], options: SpawnOpt
       if (child.connected) child.send(sent as object, () => {});
     },
     kill: (signal) => void child.kill(signal),
+    leave() {
+      if (child.connected) child.disconnect();
+      child.unref();
+    },
     exited,
   };
 }
@@ -128,6 +138,7 @@ const parent: Parent = {
 
 export const realProcesses: Processes = {
   pid: process.pid,
+  self: { program: process.execPath, args: process.execArgv },
   parent: process.channel ? parent : undefined,
   spawn: start,
   feed(program, args) {

@@ -142,10 +142,12 @@ export class AuthExchange {
     return { kind: "done" };
   }
 
+  /** Base64, and remembers what goes out. A user name alone is no secret: an administrator wants to see it in the log. */
   #encode(bytes: Buffer): string {
-    this.#mask.add(bytes);
+    const { username } = this.#options.context;
+    if (!bytes.equals(Buffer.from(username))) this.#mask.add(bytes);
     for (const part of bytes.toString("latin1").split(/[\0 ,]/)) {
-      if (part.length > 16 && part !== this.#options.context.username) this.#mask.add(Buffer.from(part, "latin1"));
+      if (part.length > 16 && part !== username) this.#mask.add(Buffer.from(part, "latin1"));
     }
     return bytes.toString("base64");
   }

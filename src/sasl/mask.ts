@@ -1,3 +1,9 @@
+/** A piece of base64 from here on is taken for a piece of the secret, and no longer for chance. */
+const pieceLength = 8;
+
+/** Secrets up to this length occur in ordinary words. */
+const shortLength = 3;
+
 /**
  * Takes what went into AUTH out of texts that others gave us. A server that
  * answers with an echo of our command must not get the password into a log
@@ -32,19 +38,23 @@ export class Mask {
   /** The whole of an encoded secret, around other text or not; or a piece of one that is too long to be chance. */
   #isEncoded(token: string): boolean {
     const bare = token.replace(/=+$/, "").toLowerCase();
+    if (this.#encoded.has(bare)) return true;
+    if (bare.length < pieceLength) return false;
     for (const encoded of this.#encoded) {
-      if (bare.includes(encoded) || (bare.length >= 8 && encoded.includes(bare))) return true;
-      if (bare.length >= 8 && encoded.length >= 8 && overlap(bare, encoded) >= 8) return true;
+      if (encoded.includes(bare)) return true;
+      if (encoded.length >= pieceLength && (bare.includes(encoded) || overlaps(bare, encoded))) return true;
     }
+    const decoded = Buffer.from(token, "base64").toString("latin1").toLowerCase();
+    for (const secret of this.#plain) if (secret.length > shortLength && decoded.includes(secret)) return true;
     return false;
   }
 }
 
-/** A secret of three characters or less is only taken out where it stands alone: anywhere else it is chance, and "***" would tell. */
+/** A short secret is only taken out where it stands alone: anywhere else it is chance, and "***" would tell. */
 function withoutSecret(text: string, secret: string): string {
   const lower = text.toLowerCase();
   if (lower.length !== text.length || !lower.includes(secret)) return text;
-  const short = secret.length < 4;
+  const short = secret.length <= shortLength;
   let result = "";
   let from = 0;
   for (let at = lower.indexOf(secret); at >= 0; at = lower.indexOf(secret, at + 1)) {
@@ -57,12 +67,13 @@ function withoutSecret(text: string, secret: string): string {
   return result + text.slice(from);
 }
 
-/** How long a beginning of `encoded` ends `text`, or an end of it begins `text`. */
-function overlap(text: string, encoded: string): number {
-  for (let length = Math.min(text.length, encoded.length); length >= 8; length--) {
-    if (text.endsWith(encoded.slice(0, length)) || text.startsWith(encoded.slice(-length))) return length;
+/** A beginning of `encoded` ends `text`, or an end of it begins `text`. */
+function overlaps(text: string, encoded: string): boolean {
+  const most = Math.min(text.length, encoded.length);
+  for (let length = most; length >= pieceLength; length--) {
+    if (text.endsWith(encoded.slice(0, length)) || text.startsWith(encoded.slice(-length))) return true;
   }
-  return 0;
+  return false;
 }
 
 function unpadded(bytes: Buffer): string {

@@ -5,6 +5,8 @@
  * several AUTH lines add up. What smtp_discard_ehlo_keywords names is overlooked.
  */
 
+import { offeredMechanisms } from "../sasl/offered.ts";
+
 export interface Features {
   /** The name by which the server calls itself, the first word of its reply. */
   readonly name: string;
@@ -16,10 +18,8 @@ export interface Features {
   readonly dsn: boolean;
   readonly smtpUtf8: boolean;
   readonly startTls: boolean;
-  /** AUTH was offered at all, with an empty list even. */
-  readonly auth: boolean;
-  /** The arguments of each AUTH line. */
-  readonly authLines: readonly string[];
+  /** SASL mechanisms, upper case; undefined where there was no AUTH at all, which is not an empty list. */
+  readonly mechanisms: readonly string[] | undefined;
   /** Complaints for the log: a SIZE that is no number. */
   readonly warnings: readonly string[];
 }
@@ -35,8 +35,7 @@ export function noFeatures(name: string): Features {
     dsn: false,
     smtpUtf8: false,
     startTls: false,
-    auth: false,
-    authLines: [],
+    mechanisms: undefined,
     warnings: [],
   };
 }
@@ -44,7 +43,8 @@ export function noFeatures(name: string): Features {
 /** `lines`: the reply's lines without their codes. `discard`: keywords to overlook, in lower case. */
 export function readFeatures(lines: readonly string[], discard: ReadonlySet<string>): Features {
   const [first = "", ...rest] = lines;
-  const found = { ...noFeatures(firstWord(first)), authLines: [] as string[], warnings: [] as string[] };
+  const found = { ...noFeatures(firstWord(first)), warnings: [] as string[] };
+  if (!discard.has("auth")) found.mechanisms = offeredMechanisms(rest);
   for (const line of rest) {
     const [, keyword = "", argument = ""] = /^\s*([^\s=]+)(?:[\s=]+(.*))?$/s.exec(line) ?? [];
     const word = keyword.toLowerCase();
@@ -55,7 +55,7 @@ export function readFeatures(lines: readonly string[], discard: ReadonlySet<stri
   return found;
 }
 
-type Growing = { -readonly [Name in keyof Features]: Features[Name] } & { authLines: string[]; warnings: string[] };
+type Growing = { -readonly [Name in keyof Features]: Features[Name] } & { warnings: string[] };
 
 function take(found: Growing, word: string, argument: string): void {
   switch (word) {
@@ -76,10 +76,6 @@ function take(found: Growing, word: string, argument: string): void {
       break;
     case "starttls":
       found.startTls = true;
-      break;
-    case "auth":
-      found.auth = true;
-      found.authLines.push(argument);
       break;
   }
 }

@@ -13,7 +13,7 @@ export class CommandGroup {
   #ascii = true;
 
   add(command: string): this {
-    if (/[\r\n\0]/.test(command)) throw new WireError("a command contains a line end or NUL");
+    if (!isOneLine(command)) throw new WireError("a command contains a line end or NUL");
     this.#ascii &&= !/[^\x00-\x7f]/.test(command);
     this.#text += `${command}\r\n`;
     return this;
@@ -36,4 +36,9 @@ export class CommandGroup {
 /** One command. */
 export function commandLine(command: string): string | Buffer {
   return new CommandGroup().add(command).take();
+}
+
+/** Nothing in it would end a line before its end. */
+export function isOneLine(command: string): boolean {
+  return !/[\r\n\0]/.test(command);
 }

@@ -46,7 +46,4 @@ export class TableError extends Error {
   }
 }
 
-/** Case folding as Postfix does it, beyond ASCII too: "GRÜSSE" and "grüße" are one key. */
-export function foldKey(key: string): string {
-  return key.toLowerCase().replaceAll("\u00df", "ss").normalize("NFC");
-}
+export { foldKey } from "./fold.ts";

@@ -1,5 +1,4 @@
 import type { Clock } from "../runtime/clock.ts";
-import type { OpenFile } from "../runtime/files.ts";
 import type { LogRecord } from "./log.ts";
 
 /** How much text may wait for a slow disk before lines are dropped (and counted). */
@@ -8,15 +7,17 @@ const backlogLimit_chars = 8 * 1024 * 1024;
 /** Lines are gathered this long, so that a busy second costs tens of writes and not thousands. */
 const gather_ms = 20;
 
+/** Where complete lines go. Resolves when they are out of our hands. */
+export type LineWriter = (lines: string) => Promise<void>;
+
 /**
- * Writes log lines to an open file (or standard output) in batches, in order.
+ * Hands log lines on in batches, in order.
  *
- * Logging never fails and never blocks: where the file cannot take more, lines
- * are dropped, and their number is written once it can again. `reopen` follows a
- * rotation; the old file gets what was logged before.
+ * Logging never fails and never blocks: where they cannot be written, lines are dropped,
+ * and their number is written once they can again.
  */
-export class FileSink {
-  #file: OpenFile;
+export class LineSink {
+  #writer: LineWriter;
   readonly #clock: Clock;
   readonly #form: (record: LogRecord) => string;
   #waiting = "";
@@ -24,27 +25,30 @@ export class FileSink {
   #writing: Promise<void> | undefined;
   #scheduled = false;
 
-  constructor(file: OpenFile, clock: Clock, form: (record: LogRecord) => string) {
-    this.#file = file;
+  constructor(writer: LineWriter, clock: Clock, form: (record: LogRecord) => string) {
+    this.#writer = writer;
     this.#clock = clock;
     this.#form = form;
   }
 
-  readonly write = (record: LogRecord): void => {
+  readonly write = (record: LogRecord): void => this.append(this.#form(record));
+
+  /** Complete lines, formed elsewhere. */
+  append(lines: string): void {
     if (this.#waiting.length > backlogLimit_chars) {
       this.#dropped++;
       return;
     }
-    this.#waiting += this.#form(record);
+    this.#waiting += lines;
     if (this.#scheduled || this.#writing) return;
     this.#scheduled = true;
     this.#clock.after(gather_ms, () => {
       this.#scheduled = false;
       this.#drain();
     });
-  };
+  }
 
-  /** Resolves when all that was logged before has been handed to the kernel. */
+  /** Resolves when all that was logged before has been handed on. */
   async flush(): Promise<void> {
     while (this.#waiting || this.#writing) {
       this.#drain();
@@ -52,31 +56,32 @@ export class FileSink {
     }
   }
 
-  async reopen(file: OpenFile): Promise<void> {
+  /** Another writer from now on; the old one gets what was logged before. */
+  async change(writer: LineWriter): Promise<void> {
     await this.flush();
-    const old = this.#file;
-    this.#file = file;
-    await old.close();
+    this.#writer = writer;
   }
 
   #drain(): void {
     if (this.#writing || !this.#waiting) return;
-    const text = this.#waiting;
+    const lines = this.#waiting;
     this.#waiting = "";
-    this.#writing = this.#file.write(Buffer.from(text)).then(
-      () => this.#wrote(true),
-      () => this.#wrote(false, text),
+    this.#writing = this.#writer(lines).then(
+      () => this.#wrote(undefined),
+      () => this.#wrote(lines),
     );
   }
 
-  #wrote(ok: boolean, lost = ""): void {
+  #wrote(lost: string | undefined): void {
     this.#writing = undefined;
-    if (!ok) {
+    if (lost !== undefined) {
       this.#dropped += lost.split("\n").length - 1;
-    } else if (this.#dropped > 0) {
+      return;
+    }
+    if (this.#dropped > 0) {
       this.#waiting += `(${this.#dropped} log lines could not be written)\n`;
       this.#dropped = 0;
     }
-    if (ok && this.#waiting) this.#drain();
+    if (this.#waiting) this.#drain();
   }
 }

@@ -1,4 +1,4 @@
-import { type Files, readWhole } from "../runtime/files.ts";
+import { type Files, readWhole } from "./files.ts";
 
 /** An account as the system's files know it. `groups` are all it belongs to, its own first. */
 export interface Account {
@@ -20,6 +20,11 @@ export async function findAccount(files: Files, name: string): Promise<Account |
     .filter(([, , , members]) => members?.split(",").includes(name))
     .map(([, , number]) => Number(number));
   return { name, uid, gid, groups: [...new Set([gid, ...memberOf])] };
+}
+
+/** The fields of a user's line in /etc/passwd, or undefined. */
+export async function findAccountById(files: Files, uid: number): Promise<readonly string[] | undefined> {
+  return (await rows(files, "/etc/passwd")).find(([, , number]) => Number(number) === uid);
 }
 
 /** The number of a group, or undefined. */

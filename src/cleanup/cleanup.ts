@@ -1,0 +1,323 @@
+/**
+ * Cleanup: what came in becomes a message for the queue. It gets a Received:
+ * header and whatever headers it lacks, loses what must not go on, its
+ * addresses are made canonical, and its recipients replaced by their aliases.
+ *
+ * begin() -> data()* -> finish() or abandon(). Nothing is durable before the
+ * caller has given the result to QueueStore.accept.
+ *
+ * Invariants
+ *  1. Each recipient ends in some message of the result, or nothing does.
+ *  2. What is not changed goes on byte for byte.
+ *  3. Memory is bounded: a block of header, or a chunk of body, never the message.
+ *  4. After a failure, data() does nothing and finish() gives the reply.
+ *
+ * A table that cannot be read, or aliases without end, give 451: the client
+ * tries again, and a maildrop file stays. Never throws for what a message holds.
+ */
+import { isAscii } from "node:buffer";
+import type { Values } from "../conf/param.ts";
+import type { globalParams } from "../conf/params.ts";
+import type { Log } from "../log/log.ts";
+import type { NewEnvelope, Origin } from "../queue/message.ts";
+import { type BodyWriter, type NewMessage, QueueError, type QueueStore } from "../queue/store.ts";
+import { type Reply, reply } from "../rfc5321/reply.ts";
+import { DateText, formatDate } from "../rfc5322/date.ts";
+import type { Router } from "../routing/resolve.ts";
+import { ExpansionError } from "../routing/virtual-aliases.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Answer } from "../table/maps.ts";
+import { TableError } from "../table/table.ts";
+import { BodyAssembly } from "./body-assembly.ts";
+import { type CleanupRecipient, Envelopes, type PlannedEnvelope } from "./envelopes.ts";
+import { HeaderIntake } from "./header-intake.ts";
+import { type HeaderRules, HeaderWork } from "./header-work.ts";
+import { LineEnds } from "./line-ends.ts";
+import type { cleanupParams } from "./params.ts";
+import { isMailerDaemon, type Received, receivedHeader } from "./received.ts";
+
+export type CleanupConf = Values<typeof cleanupParams> &
+  Pick<
+    Values<typeof globalParams>,
+    "myhostname" | "mail_name" | "header_size_limit" | "message_size_limit" | "smtputf8_enable"
+  > & { readonly empty_address_recipient: string };
+
+export interface CleanupOptions {
+  readonly conf: CleanupConf;
+  readonly router: Router;
+  readonly store: Pick<QueueStore, "beginBody" | "nextId">;
+  readonly clock: Pick<Clock, "zoneOffset_min">;
+  /** Already under the name "cleanup". */
+  readonly log: Log;
+}
+
+export interface CleanupInput {
+  readonly id: string;
+  readonly arrival_ms: number;
+  readonly origin: Origin;
+  readonly received: Received;
+  /** Without brackets; "" is the null sender. */
+  readonly sender: string;
+  readonly recipients: readonly CleanupRecipient[];
+  /** The client is one of local_header_rewrite_clients: see isLocalClient(). True for local submission and notifications. */
+  readonly local: boolean;
+  /** For a From: that is missing. */
+  readonly fullName?: string;
+  /** SMTPUTF8 was declared. */
+  readonly smtputf8: boolean;
+  readonly envid: string | undefined;
+  readonly ret: "FULL" | "HDRS" | undefined;
+}
+
+/**
+ * messages   for QueueStore.accept; several where recipients behind lists with an owner get another sender
+ * reject     nothing may be accepted; what the client is told
+ */
+export type CleanupResult =
+  | { readonly kind: "messages"; readonly messages: readonly [NewMessage, ...NewMessage[]] }
+  | { readonly kind: "reject"; readonly reply: Reply };
+
+/** One for a relay; it holds no message. */
+export class Cleanup {
+  readonly #options: CleanupOptions;
+  readonly #rules: HeaderRules;
+  readonly #dates = new DateText();
+
+  constructor(options: CleanupOptions) {
+    this.#options = options;
+    const { conf, router } = options;
+    this.#rules = {
+      rewriter: router.rewriter,
+      drop: new Set(conf.message_drop_headers.map((name) => name.toLowerCase())),
+      fieldLimit_bytes: conf.header_size_limit,
+      tokenLimit: conf.header_address_token_limit,
+      myhostname: conf.myhostname,
+      undisclosedHeader: conf.undisclosed_recipients_header,
+    };
+  }
+
+  begin(input: CleanupInput): CleanupMessage {
+    return new CleanupMessage(input, this.#options, this.#rules, this.#dates);
+  }
+}
+
+/**
+ * Is this a client in whose mail headers are completed (local_header_rewrite_clients)?
+ * Words that ask tables are not known, and match nobody.
+ */
+export function isLocalClient(
+  words: readonly string[],
+  client: { readonly onThisHost: boolean; readonly inMyNetworks: boolean; readonly authenticated: boolean },
+): boolean {
+  return words.some((word) => {
+    if (word === "permit_inet_interfaces") return client.onThisHost;
+    if (word === "permit_mynetworks") return client.inMyNetworks;
+    return word === "permit_sasl_authenticated" && client.authenticated;
+  });
+}
+
+const newline = 10;
+const lineEnd = Buffer.from("\r\n");
+
+/** One message on its way through; made by Cleanup.begin. */
+export class CleanupMessage {
+  readonly #input: CleanupInput;
+  readonly #options: CleanupOptions;
+  readonly #sender: string;
+  readonly #envelopes: Envelopes;
+  readonly #work: HeaderWork;
+  readonly #header: HeaderIntake;
+  readonly #body: BodyAssembly;
+  readonly #lineEnds: LineEnds | undefined;
+  #failed: Reply | undefined;
+  #taken_bytes = 0;
+  #headerEnd_bytes = 0;
+  #eightBit = false;
+
+  constructor(input: CleanupInput, options: CleanupOptions, rules: HeaderRules, dates: DateText) {
+    const { conf, router, clock, log, store } = options;
+    const { id, arrival_ms, local, fullName = "", recipients, origin } = input;
+    this.#input = input;
+    this.#options = options;
+    const sender = router.rewriter.rewrite(input.sender);
+    this.#sender = isMailerDaemon(sender, router.rewriter) ? "" : sender;
+    const emptyRecipient = conf.empty_address_recipient;
+    this.#envelopes = new Envelopes({ id, recipients, router, emptyRecipient, log, nextId: () => store.nextId() });
+    const fromProgram = origin.service === "pickup";
+    this.#lineEnds = fromProgram ? new LineEnds() : undefined;
+    this.#body = new BodyAssembly(async () => (await this.#envelopes.all()).map(() => store.beginBody()));
+    const date = () => dates.of(arrival_ms, clock.zoneOffset_min(arrival_ms));
+    const complete = local || conf.always_add_missing_headers;
+    this.#work = new HeaderWork(
+      rules,
+      { id, arrival_ms, rewrite: local, complete, sender: this.#sender, fullName, date },
+      log,
+    );
+    this.#header = new HeaderIntake({
+      work: this.#work,
+      fieldLimit_bytes: rules.fieldLimit_bytes,
+      mailboxLines: fromProgram ? "drop" : "keep",
+      out: (piece) => this.#body.add(piece),
+      endOfFields: () => this.#endHeader(),
+    });
+    this.#addReceived(date);
+  }
+
+  /**
+   * The next piece of the text, header first. From smtpd and bounce with CRLF
+   * line ends alone; from pickup with any. It is kept, and must not be
+   * overwritten. A promise asks the caller to wait for the store; it never rejects.
+   */
+  data(piece: Buffer): void | Promise<void> {
+    if (this.#failed || piece.length === 0) return undefined;
+    const text = this.#lineEnds?.convert(piece) ?? piece;
+    const { message_size_limit } = this.#options.conf;
+    this.#taken_bytes += text.length;
+    if (message_size_limit > 0 && this.#taken_bytes > message_size_limit && this.#input.origin.service !== "bounce") {
+      this.#options.log.warning(`${this.#input.id}: queue file size limit exceeded`);
+      this.#fail(reply(552, "5.3.4", "Error: message file too big"));
+      return undefined;
+    }
+    this.#text(text);
+    return this.#body.drain()?.catch((error: unknown) => this.#fail(this.#replyTo(error)));
+  }
+
+  /** Ends the text. At once for small messages whose tables were in memory; never rejects. */
+  finish(): Answer<CleanupResult> {
+    if (!this.#failed) this.#endText();
+    if (this.#failed) return { kind: "reject", reply: this.#failed };
+    const planned = this.#envelopes.all();
+    if (planned instanceof Promise) return this.#finishLater(planned);
+    const body = this.#body.finish();
+    if (body instanceof Promise) return this.#finishLater(planned, body);
+    return this.#result(planned, body);
+  }
+
+  /** Forgets the message: the client has gone, or took it back. */
+  abandon(): void {
+    this.#fail(reply(451, "4.3.0", "Error: message abandoned"));
+  }
+
+  #text(text: Buffer): void {
+    if (!this.#eightBit && !isAscii(text)) this.#eightBit = true;
+    if (this.#header.ended) {
+      this.#body.add(text);
+      return;
+    }
+    this.#header.add(text);
+    this.#checkHops();
+  }
+
+  #endText(): void {
+    const rest = this.#lineEnds?.end();
+    if (rest && rest.length > 0) this.#text(rest);
+    this.#header.finish();
+    this.#checkHops();
+    if (this.#body.lastByte !== newline) this.#body.add(lineEnd);
+  }
+
+  #checkHops(): void {
+    // Our own Received: counts, too.
+    if (this.#failed || this.#work.hops + 1 < this.#options.conf.hopcount_limit) return;
+    this.#options.log.warning(`${this.#input.id}: message rejected: hopcount exceeded`);
+    this.#fail(reply(554, "5.4.0", "Error: too many hops"));
+  }
+
+  #endHeader(): void {
+    if (this.#body.lastByte !== newline) this.#body.add(lineEnd);
+    const added = this.#work.missing();
+    if (added !== "") this.#body.add(Buffer.from(added));
+    this.#headerEnd_bytes = this.#body.size_bytes;
+  }
+
+  #addReceived(date: () => string): void {
+    const { received, recipients, id, smtputf8 } = this.#input;
+    const { conf, clock } = this.#options;
+    const { myhostname, mail_name } = conf;
+    const recipient = recipients.length === 1 ? recipients[0]?.address : undefined;
+    const own = received.kind === "local" ? received.time_ms : undefined;
+    const text = receivedHeader(received, {
+      ...{ myhostname, mail_name, id, smtputf8, recipient },
+      date: own === undefined ? date() : formatDate(own, clock.zoneOffset_min(own)),
+    });
+    const bytes = Buffer.from(text);
+    if (bytes.length !== text.length) this.#eightBit = true;
+    this.#body.add(bytes);
+  }
+
+  async #finishLater(
+    planned: Answer<readonly PlannedEnvelope[]>,
+    begun?: Promise<Buffer | readonly BodyWriter[]>,
+  ): Promise<CleanupResult> {
+    try {
+      const envelopes = await planned;
+      const body = await (begun ?? this.#body.finish());
+      return this.#failed ? { kind: "reject", reply: this.#failed } : this.#result(envelopes, body);
+    } catch (error) {
+      const answer = this.#failed ?? this.#replyTo(error);
+      this.#fail(answer);
+      return { kind: "reject", reply: answer };
+    }
+  }
+
+  #result(envelopes: readonly PlannedEnvelope[], body: Buffer | readonly BodyWriter[]): CleanupResult {
+    const [first, ...others] = envelopes.map((each, index) => this.#message(each, body, index));
+    if (!first) return { kind: "reject", reply: reply(550, "5.1.0", "Error: no recipients specified") };
+    return { kind: "messages", messages: [first, ...others] };
+  }
+
+  #message(each: PlannedEnvelope, body: Buffer | readonly BodyWriter[], index: number): NewMessage {
+    const { arrival_ms, origin, envid, ret } = this.#input;
+    const listed = each.owner !== undefined;
+    const envelope: NewEnvelope = {
+      sender: each.owner ?? this.#sender,
+      recipients: each.recipients,
+      size_bytes: this.#body.size_bytes,
+      eightBit: this.#eightBit,
+      smtputf8: this.#needsUtf8(each),
+      envid: listed ? undefined : envid,
+      ret: listed ? undefined : ret,
+      origin,
+      headerEnd_bytes: this.#headerEnd_bytes,
+    };
+    return { envelope, body: Buffer.isBuffer(body) ? body : (body[index] as BodyWriter), id: each.id, arrival_ms };
+  }
+
+  /** SMTPUTF8 (RFC 6531) is passed on where it was asked for, or is assumed for this kind of mail, and is needed. */
+  #needsUtf8({ owner, recipients }: PlannedEnvelope): boolean {
+    const { smtputf8_enable, smtputf8_autodetect_classes: classes } = this.#options.conf;
+    const { service } = this.#input.origin;
+    const assumed = classes.includes(service === "pickup" ? "sendmail" : service) || classes.includes("all");
+    if (!smtputf8_enable || !(this.#input.smtputf8 || assumed)) return false;
+    if (this.#work.nonAscii || !isPlain(owner ?? this.#sender)) return true;
+    return recipients.some(({ address }) => !isPlain(address));
+  }
+
+  #fail(answer: Reply): void {
+    this.#failed ??= answer;
+    this.#body.abandon();
+  }
+
+  /** Whatever it is, it may be over when the message comes again. */
+  #replyTo(error: unknown): Reply {
+    const { id } = this.#input;
+    const { log } = this.#options;
+    if (error instanceof TableError) {
+      log.warning(`${id}: ${error.message} -- message not accepted, try again later`);
+      return reply(451, "4.3.0", "Error: temporary lookup failure");
+    }
+    if (error instanceof ExpansionError) {
+      log.warning(`${id}: unreasonable alias ${error.message} -- message not accepted, try again later`);
+      return reply(451, "4.6.0", "Alias expansion error");
+    }
+    if (error instanceof QueueError) {
+      log.warning(`${id}: write queue file: ${error.message}`);
+      if (error.kind === "full") return reply(452, "4.3.1", "Insufficient system storage");
+      return reply(451, "4.3.0", "Error: queue file write error");
+    }
+    log.error(`${id}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    return reply(451, "4.3.0", "Error: internal error");
+  }
+}
+
+const isPlain = (text: string): boolean => !/[^\x00-\x7f]/.test(text);

@@ -1,0 +1,43 @@
+import { bool, int, list, text, words } from "../conf/param.ts";
+
+/** What cleanup does to messages on their way into the queue. */
+export const cleanupParams = {
+  hopcount_limit: int({
+    default: "50",
+    min: 1,
+    since: "0.1",
+    doc: "How many Received: headers a message may have, the one that is added here included, before it is taken for a loop and refused.",
+  }),
+  always_add_missing_headers: bool({
+    default: "no",
+    since: "0.1",
+    doc: "Add missing Message-Id:, Date: and From: headers to the mail of all clients, not only of those in local_header_rewrite_clients.",
+  }),
+  local_header_rewrite_clients: list({
+    default: "permit_inet_interfaces",
+    since: "0.1",
+    doc: "SMTP clients in whose mail missing headers are added and addresses without a domain completed: permit_inet_interfaces (clients on this host), permit_mynetworks, permit_sasl_authenticated. Mail from sendmail is always treated so.",
+  }),
+  message_drop_headers: list({
+    default: "bcc, content-length, resent-bcc, return-path",
+    since: "0.1",
+    doc: "The names of headers that are taken out of every message.",
+  }),
+  header_address_token_limit: int({
+    default: "10240",
+    min: 1,
+    since: "0.1",
+    doc: "How many words, signs and comments of one header are looked at for addresses; what stands behind them is left as it is.",
+  }),
+  undisclosed_recipients_header: text({
+    default: "",
+    since: "0.1",
+    doc: "A whole header, such as To: undisclosed-recipients:;, for messages without To: and Cc:, where missing headers are added.",
+  }),
+  smtputf8_autodetect_classes: words({
+    of: ["sendmail", "smtpd", "qmqpd", "forward", "bounce", "notify", "verify", "all"],
+    default: "sendmail, verify",
+    since: "0.1",
+    doc: "Where mail may come from that is sent with SMTPUTF8 (RFC 6531) merely because an address or a header is not ASCII. For mail from elsewhere the client has to ask for it.",
+  }),
+} as const;

@@ -1,0 +1,80 @@
+import type { Router } from "../routing/resolve.ts";
+import { ExpansionError } from "../routing/virtual-aliases.ts";
+import type { Answer } from "../table/maps.ts";
+
+/** One address that a recipient has become. */
+export interface Expanded {
+  readonly address: string;
+  /** The sender that mail to it gets in place of its own: it was reached through a list with an owner- alias. */
+  readonly owner: string | undefined;
+}
+
+/** Aliases behind aliases. */
+const deepest = 100;
+
+/** Addresses that one recipient may become in all. */
+const most = 50_000;
+
+/**
+ * What a recipient becomes: virtual aliases first, then, for what is for the
+ * local transport, the local aliases, whose results begin anew with the virtual ones.
+ * Every address comes once.
+ *
+ * In Postfix local aliases are expanded when mail is delivered; here nothing
+ * is delivered locally, so they are expanded on the way into the queue, where each
+ * result gets a state of its own. A local address without a usable alias stays as
+ * it is, and Router.route then says why it goes nowhere.
+ *
+ * Throws (or rejects with) TableError or ExpansionError: the message cannot be taken now.
+ */
+export function expandRecipient(router: Router, address: string): Answer<readonly Expanded[]> {
+  if (!router.virtualAliases.empty) return new Expansion(router).of(address);
+  const canonical = router.canonical(address);
+  if (canonical instanceof Promise) return new Expansion(router).of(address);
+  if (canonical.localName === undefined || router.aliases.empty) {
+    return [{ address: canonical.address, owner: undefined }];
+  }
+  return new Expansion(router).of(address);
+}
+
+class Expansion {
+  readonly #router: Router;
+  readonly #found = new Map<string, Expanded>();
+  readonly #begun = new Set<string>();
+
+  constructor(router: Router) {
+    this.#router = router;
+  }
+
+  async of(address: string): Promise<readonly Expanded[]> {
+    await this.#follow(address, undefined, []);
+    return [...this.#found.values()];
+  }
+
+  async #follow(address: string, owner: string | undefined, via: readonly string[]): Promise<void> {
+    const { virtualAliases } = this.#router;
+    const addresses = virtualAliases.empty ? [address] : await virtualAliases.expand(address);
+    for (const each of addresses) await this.#localAliases(each, owner, via);
+  }
+
+  async #localAliases(given: string, owner: string | undefined, via: readonly string[]): Promise<void> {
+    const { address, localName } = await this.#router.canonical(given);
+    const name = localName?.toLowerCase();
+    if (name === undefined || via.includes(name) || via.length >= deepest) return this.#keep(address, owner);
+    const step = `${name}\n${owner ?? ""}`;
+    if (this.#begun.has(step)) return;
+    this.#begun.add(step);
+    const entry = await this.#router.aliases.find(name);
+    if (!entry || entry.refused || entry.addresses.length === 0) this.#keep(address, owner);
+    if (!entry) return;
+    const next = [...via, name, entry.name];
+    for (const each of entry.addresses) await this.#follow(each, entry.owner ?? owner, next);
+  }
+
+  #keep(address: string, owner: string | undefined): void {
+    const once = `${address.toLowerCase()}\n${owner ?? ""}`;
+    if (this.#found.has(once)) return;
+    if (this.#found.size >= most) throw new ExpansionError(`more than ${most} addresses`);
+    this.#found.set(once, { address, owner });
+  }
+}

@@ -1,0 +1,199 @@
+import { evaluate } from "../conf/evaluate.ts";
+import { loadConf } from "../conf/load.ts";
+import { globalParams } from "../conf/params.ts";
+import { ConfError, describeProblem } from "../conf/problem.ts";
+import { queuePaths } from "../conf/queue-paths.ts";
+import type { Started } from "../master/supervise.ts";
+import { errorCode, readWhole } from "../runtime/files.ts";
+import { pause } from "../runtime/clock.ts";
+import type { CommandIo } from "./io.ts";
+import type { LifecycleCommand } from "./lifecycle-commands.ts";
+
+/** sysexits(3) */
+const exit = { unavailable: 69, tempFail: 75, config: 78 } as const;
+
+const answerLimit_bytes = 1024 * 1024;
+const answerTimeout_ms = 120_000;
+const stopPoll_ms = 50;
+
+/** `postern start`, `postfix reload` and their like. */
+export async function lifecycle(command: LifecycleCommand, args: readonly string[], io: CommandIo): Promise<number> {
+  if (args.length > 0) {
+    io.err(`postern: ${command} takes no arguments, and got: ${args.join(" ")}\n`);
+    return 64;
+  }
+  switch (command) {
+    case "start":
+      return start(io);
+    case "start-fg":
+      return foreground(io);
+    case "check":
+      return check(io);
+    case "stop":
+    case "abort":
+      return stop(command, io);
+    case "status":
+      return status(io);
+    case "reload":
+    case "flush":
+    case "logrotate":
+      return order(command, io);
+    default:
+      return command satisfies never;
+  }
+}
+
+/** Starts a process of its own and comes back once it takes mail, or has said why not. */
+async function start(io: CommandIo): Promise<number> {
+  const { processes } = io.runtime;
+  const { program, args } = processes.self;
+  const outcome = Promise.withResolvers<Started>();
+  const child = await processes.spawn(program, [...args, ...io.launch, "-c", io.directory, "start-fg"], {
+    env: definedOnly(io.env),
+    detached: true,
+    quiet: true,
+    message: (message) => outcome.resolve(message as Started),
+  });
+  void child.exited.then(({ status, signal }) =>
+    outcome.resolve({ ok: false, text: `it ended at once: ${signal ?? `exit status ${status}`}`, status: exit.tempFail }),
+  );
+  const started = await outcome.promise;
+  if (started.ok) child.leave();
+  return report(started, io);
+}
+
+async function foreground(io: CommandIo): Promise<number> {
+  const { supervise } = await import("../master/supervise.ts");
+  const { parent } = io.runtime.processes;
+  return supervise(io.runtime, {
+    directory: io.directory,
+    env: io.env,
+    started(outcome) {
+      if (parent) parent.send(outcome);
+      else report(outcome, io);
+    },
+  });
+}
+
+function report(started: Started, io: CommandIo): number {
+  if (started.ok) {
+    for (const note of started.notes) io.err(`postern: ${note}\n`);
+    return 0;
+  }
+  for (const line of started.text.split("\n")) io.err(`postern: fatal: ${line}\n`);
+  return started.status;
+}
+
+async function check(io: CommandIo): Promise<number> {
+  const [{ prepare }, { failureOf }, { allParams }] = await Promise.all([
+    import("../master/plan.ts"),
+    import("../master/supervise.ts"),
+    import("../relay/params.ts"),
+  ]);
+  try {
+    const { files, host, names } = io.runtime;
+    const loaded = await loadConf(files, io.directory, { declared: allParams, host, names });
+    const { configuration } = await prepare(io.runtime, loaded, io.env);
+    const { checkTables } = await import("../relay/check-tables.ts");
+    const found = await checkTables(io.runtime, configuration);
+    for (const problem of [...configuration.warnings, ...found.warnings]) {
+      io.err(`postern: warning: ${describeProblem(problem)}\n`);
+    }
+    for (const problem of found.problems) io.err(`postern: fatal: ${describeProblem(problem)}\n`);
+    if (found.problems.length > 0) return exit.config;
+    return configuration.warnings.length + found.warnings.length > 0 ? 1 : 0;
+  } catch (error) {
+    const failure = failureOf(error);
+    if (!failure) throw error;
+    for (const line of failure.text.split("\n")) io.err(`postern: fatal: ${line}\n`);
+    return failure.status;
+  }
+}
+
+async function stop(command: "stop" | "abort", io: CommandIo): Promise<number> {
+  const answer = await ask(command, io);
+  if (!answer) return notRunning(io);
+  const { masterPid } = await place(io);
+  // The process id file goes last, when everything has ended.
+  while (await exists(io, masterPid)) await pause(io.runtime.clock, stopPoll_ms);
+  return 0;
+}
+
+async function status(io: CommandIo): Promise<number> {
+  const answer = await ask("status", io);
+  if (!answer) {
+    io.err("postern: the mail system is not running\n");
+    return 1;
+  }
+  io.err(`postern: the mail system is ${answer.text}\n`);
+  const { printStatus } = await import("./status.ts");
+  await printStatus(io, (await place(io)).public);
+  return 0;
+}
+
+async function order(command: "reload" | "flush" | "logrotate", io: CommandIo): Promise<number> {
+  const answer = await ask(command, io);
+  if (!answer) return notRunning(io);
+  const label = answer.status === 0 ? "" : "fatal: ";
+  for (const line of answer.text.split("\n").filter((each) => each !== "")) io.err(`postern: ${label}${line}\n`);
+  return answer.status;
+}
+
+function notRunning(io: CommandIo): number {
+  io.err("postern: fatal: the mail system is not running\n");
+  return exit.unavailable;
+}
+
+/** Gives the master an order and waits until it is carried out. Undefined: there is no master. */
+async function ask(command: string, io: CommandIo): Promise<{ text: string; status: number } | undefined> {
+  const { masterSocket } = await place(io);
+  const { net, clock } = io.runtime;
+  const connection = await net.connect({ address: masterSocket, port: 0, timeout_ms: 5000 }).catch((error: unknown) => {
+    if (errorCode(error) !== "EACCES") return undefined;
+    throw new ConfError([
+      { file: masterSocket, line: 0, text: "only the user that started Postern may give it orders", remedy: "Run this as root." },
+    ]);
+  });
+  if (!connection) return undefined;
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    const timer = clock.after(answerTimeout_ms, () => connection.destroy());
+    connection.listen({
+      data(bytes) {
+        parts.push(bytes);
+        if (parts.reduce((sum, { length }) => sum + length, 0) > answerLimit_bytes) connection.destroy();
+      },
+      ended: () => connection.end(),
+      drained() {},
+      closed() {
+        timer.cancel();
+        try {
+          resolve(JSON.parse(Buffer.concat(parts).toString()));
+        } catch {
+          reject(new Error("the master did not answer"));
+        }
+      },
+    });
+    connection.write(`${command}\n`);
+  });
+}
+
+async function place(io: CommandIo): Promise<ReturnType<typeof queuePaths>> {
+  const { files, host } = io.runtime;
+  const { queue_directory } = globalParams;
+  const { settings, problems } = await loadConf(files, io.directory, { declared: globalParams, host });
+  const missing = problems.find(({ file, line }) => file.endsWith("/main.cf") && line === 0);
+  if (missing) throw new ConfError([missing]);
+  return queuePaths(evaluate({ queue_directory }, settings).queue_directory);
+}
+
+function exists({ runtime }: CommandIo, path: string): Promise<boolean> {
+  return readWhole(runtime.files, path, 64).then(
+    () => true,
+    () => false,
+  );
+}
+
+function definedOnly(env: CommandIo["env"]): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
+}

@@ -1,0 +1,108 @@
+import { evaluate } from "../conf/evaluate.ts";
+import { loadConf } from "../conf/load.ts";
+import { globalParams } from "../conf/params.ts";
+import { queuePaths } from "../conf/queue-paths.ts";
+import type { ControlRequest } from "../relay/control.ts";
+import type { QueueEntry } from "../queue/store.ts";
+import { askRelay, NotRunning } from "./control-client.ts";
+import { getopt } from "./getopt.ts";
+import type { CommandIo } from "./io.ts";
+import { jsonEntry, QueueListing } from "./queue-listing.ts";
+
+/** sysexits(3): postqueue says "unavailable" for nearly everything. */
+const usage = 64;
+const unavailable = 69;
+
+/** postqueue(1): `-p` and `-j` list the queue, `-f`, `-i ID` and `-s SITE` have mail tried at once. */
+export async function postqueue(args: readonly string[], io: CommandIo): Promise<number> {
+  const { options, operands, problem } = getopt(args, "c:fi:jps:v");
+  const directory = options.find(({ letter }) => letter === "c")?.value ?? io.directory;
+  const actions = options.filter(({ letter }) => letter !== "c" && letter !== "v");
+  const action = actions[0];
+  if (problem || operands.length > 0 || actions.length !== 1 || !action) {
+    io.err(`postqueue: fatal: usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site\n`);
+    return usage;
+  }
+  const asIn = { ...io, directory };
+  switch (action.letter) {
+    case "p":
+    case "j":
+      return list(action.letter === "j", asIn);
+    case "f":
+      return flush({ command: "flush" }, asIn);
+    case "i":
+      return flush({ command: "flush", id: action.value }, asIn);
+    default:
+      return flush({ command: "flush", site: action.value }, asIn);
+  }
+}
+
+async function list(json: boolean, io: CommandIo): Promise<number> {
+  const listing = new QueueListing((time_ms) => io.runtime.clock.zoneOffset_min(time_ms));
+  try {
+    for await (const entry of await entries(io)) io.out(json ? jsonEntry(entry) : listing.entry(entry));
+  } catch (error) {
+    return fatal(io, error instanceof Error ? error.message : String(error));
+  }
+  if (!json) io.out(listing.summary());
+  return 0;
+}
+
+/** From the relay, or, where none runs and we may read it, from the queue itself. */
+async function* entries(io: CommandIo): AsyncGenerator<QueueEntry> {
+  const paths = await place(io);
+  try {
+    for await (const value of askRelay(io.runtime.net, `${paths.public}/control`, { command: "list" })) {
+      yield value as QueueEntry;
+    }
+  } catch (error) {
+    if (!(error instanceof NotRunning)) throw error;
+    yield* fromFile(io, paths.queue);
+  }
+}
+
+async function* fromFile(io: CommandIo, directory: string): AsyncGenerator<QueueEntry> {
+  const { openQueueReader } = await import("../queue/sqlite/reader.ts");
+  try {
+    await io.runtime.files.facts(`${directory}/queue.db`);
+  } catch (error) {
+    if ((error as { code?: string }).code === "ENOENT") return;
+    throw new Error("the mail system is not running, and the queue can be read by root only");
+  }
+  const reader = await openQueueReader(`${directory}/queue.db`);
+  try {
+    for (let after: string | undefined; ; ) {
+      const page = reader.list(after, 500);
+      yield* page;
+      after = page.at(-1)?.envelope.id;
+      if (after === undefined) return;
+    }
+  } finally {
+    reader.close();
+  }
+}
+
+async function flush(request: ControlRequest, io: CommandIo): Promise<number> {
+  const paths = await place(io);
+  try {
+    for await (const _ of askRelay(io.runtime.net, `${paths.public}/control`, request));
+    return 0;
+  } catch (error) {
+    if (error instanceof NotRunning) {
+      return fatal(io, "the mail system is not running: start it with 'postern start', and it tries what is due");
+    }
+    return fatal(io, error instanceof Error ? error.message : String(error));
+  }
+}
+
+async function place(io: CommandIo): Promise<ReturnType<typeof queuePaths>> {
+  const { files, host } = io.runtime;
+  const { settings } = await loadConf(files, io.directory, { declared: globalParams, host });
+  const { queue_directory } = globalParams;
+  return queuePaths(evaluate({ queue_directory }, settings).queue_directory);
+}
+
+function fatal(io: CommandIo, text: string): number {
+  io.err(`postqueue: fatal: ${text}\n`);
+  return unavailable;
+}

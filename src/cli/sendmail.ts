@@ -1,0 +1,177 @@
+import { evaluate } from "../conf/evaluate.ts";
+import { loadConf } from "../conf/load.ts";
+import { globalParams } from "../conf/params.ts";
+import { ConfError, describeProblem } from "../conf/problem.ts";
+import { queuePaths } from "../conf/queue-paths.ts";
+import { Submit, SubmitError } from "../pickup/submit.ts";
+import type { SubmissionHead } from "../pickup/submission-file.ts";
+import { parseAddressList } from "../rfc5322/addresses.ts";
+import { extractRecipients } from "../rfc5322/extract-recipients.ts";
+import type { CommandIo } from "./io.ts";
+import { messageInput } from "./message-input.ts";
+import { parseSendmail, type SendmailOptions, SendmailUsage } from "./sendmail-options.ts";
+
+/** sysexits(3), as far as sendmail uses it. Nearly every failure is "try again": the mail is still the caller's. */
+const tempFail = 75;
+
+/** How much of a message is kept in memory to look for recipients in its header. */
+const headerLimit_bytes = 1024 * 1024;
+
+const recipientLimit = 100_000;
+
+/**
+ * sendmail(1), as Postfix has it: takes a message from standard input and puts it into
+ * the maildrop directory, whoever runs it and whether the relay runs or not. Exit
+ * status 0 means that the message is on disk.
+ */
+export async function sendmail(args: readonly string[], io: CommandIo): Promise<number> {
+  let options: SendmailOptions;
+  try {
+    options = parseSendmail(io.args0, args);
+  } catch (error) {
+    if (!(error instanceof SendmailUsage)) throw error;
+    return fatal(io, error.message);
+  }
+  for (const warning of options.warnings) io.err(`sendmail: warning: ${warning}\n`);
+  const directory = options.directory?.replace(/\/main\.cf$/, "") ?? io.directory;
+  const asIn = { ...io, directory };
+  switch (options.mode) {
+    case "mailq":
+      return (await import("./mailq.ts")).mailq([], asIn);
+    case "newaliases":
+      return (await import("./postalias.ts")).newaliases([], asIn);
+    case "flush":
+      return (await import("./postqueue.ts")).postqueue(["-f"], asIn);
+    case "flush-id":
+      return (await import("./postqueue.ts")).postqueue(["-i", options.argument], asIn);
+    case "flush-site":
+      return (await import("./postqueue.ts")).postqueue(["-s", options.argument], asIn);
+    case "smtp":
+      return (await import("./sendmail-smtp.ts")).sendmailSmtp(asIn);
+    case "daemon":
+      return (await import("./lifecycle.ts")).lifecycle("start", [], asIn);
+    case "deliver":
+      return deliver(options, asIn).catch((error: unknown) => {
+        if (error instanceof SubmitError || error instanceof ConfError) return fatal(io, error.message);
+        throw error;
+      });
+    default:
+      return options.mode satisfies never;
+  }
+}
+
+async function deliver(options: SendmailOptions, io: CommandIo): Promise<number> {
+  const user = await userName(io);
+  const sender = options.sender === undefined ? user : internal(options.sender);
+  const shown = `${sender}(${io.runtime.processes.uid()})`;
+  const named = options.recipients.flatMap(commandLineRecipients);
+  if (named.length === 0 && !options.extract) {
+    return fatal(io, `${shown}: Recipient addresses must be specified on the command line or via the -t option`);
+  }
+  const { maildrop, sizeLimit_bytes } = await place(io);
+  const input = messageInput(io.stdin, { dotEnds: options.dotEnds });
+  const begin: Buffer[] = [];
+  let recipients = named;
+  if (options.extract) {
+    const extracted = await fromHeader(input, begin);
+    if (typeof extracted === "string") return fatal(io, `${shown}: ${extracted}`);
+    recipients = [...named, ...extracted];
+    if (recipients.length === 0) return fatal(io, `${shown}: No recipient addresses found in message header`);
+  }
+  const head: SubmissionHead = {
+    version: 1,
+    sender,
+    recipients,
+    fullName: options.fullName ?? io.env.NAME ?? (await gecos(io)),
+    notify: options.notify ?? (options.report ? ["SUCCESS", "FAILURE", "DELAY"] : undefined),
+    ret: options.ret,
+    envid: options.envid,
+    crlf: false,
+    smtputf8: false,
+    service: "sendmail",
+  };
+  await write(io, maildrop, head, begin, input, sizeLimit_bytes);
+  return 0;
+}
+
+async function write(
+  { runtime }: CommandIo,
+  maildrop: string,
+  head: SubmissionHead,
+  begin: readonly Buffer[],
+  rest: AsyncIterable<Buffer>,
+  sizeLimit_bytes: number,
+): Promise<void> {
+  const submit = await Submit.begin(runtime, maildrop, head);
+  try {
+    for (const bytes of begin) await submit.data(bytes);
+    for await (const bytes of rest) {
+      await submit.data(bytes);
+      if (sizeLimit_bytes > 0 && submit.size_bytes > sizeLimit_bytes) {
+        throw new SubmitError("Message file too big");
+      }
+    }
+    await submit.finish();
+  } catch (error) {
+    await submit.abandon();
+    throw error;
+  }
+}
+
+/** Reads until the header is over, keeping what was read; the addresses in it, or what is wrong. */
+async function fromHeader(input: AsyncGenerator<Buffer>, begin: Buffer[]): Promise<readonly string[] | string> {
+  let size = 0;
+  for (;;) {
+    const { value, done } = await input.next();
+    if (done) break;
+    begin.push(value);
+    size += value.length;
+    if (size > headerLimit_bytes || Buffer.concat(begin).includes("\n\n") || Buffer.concat(begin).indexOf("\n") === 0) break;
+  }
+  const extracted = extractRecipients(Buffer.concat(begin), recipientLimit);
+  return extracted.kind === "recipients" ? extracted.addresses : `more than ${extracted.limit} recipients`;
+}
+
+/** Each argument is parsed as a header's address list would be; one that holds no address stands for the null address. */
+function commandLineRecipients(text: string): string[] {
+  const found = parseAddressList(text, Number.POSITIVE_INFINITY).map((each) => each.text);
+  return found.length > 0 ? found : [""];
+}
+
+/** "-f '<>'" and "-f ''" are the null sender; "Name <user@host>" is user@host. */
+function internal(sender: string): string {
+  if (/^\s*(<\s*>)?\s*$/.test(sender)) return "";
+  return parseAddressList(sender, 1)[0]?.text ?? sender;
+}
+
+async function place(io: CommandIo): Promise<{ maildrop: string; sizeLimit_bytes: number }> {
+  const { files, host } = io.runtime;
+  const { settings, problems } = await loadConf(files, io.directory, { declared: globalParams, host });
+  const mine = problems.filter(({ file }) => !file.endsWith("master.cf"));
+  if (mine[0]) throw new SubmitError(describeProblem(mine[0]));
+  const { queue_directory, message_size_limit } = globalParams;
+  const conf = evaluate({ queue_directory, message_size_limit }, settings);
+  return { maildrop: queuePaths(conf.queue_directory).maildrop, sizeLimit_bytes: conf.message_size_limit };
+}
+
+async function userName(io: CommandIo): Promise<string> {
+  const [name] = await passwdEntry(io);
+  return name ?? io.env.LOGNAME ?? io.env.USER ?? `${io.runtime.processes.uid()}`;
+}
+
+/** The full name of the user: GECOS up to its first comma, where "&" stands for the login name (finger(1)). */
+async function gecos(io: CommandIo): Promise<string> {
+  const [name = "", , , , full = ""] = await passwdEntry(io);
+  const capital = name.slice(0, 1).toUpperCase() + name.slice(1);
+  return (full.split(",")[0] ?? "").replaceAll("&", capital);
+}
+
+async function passwdEntry({ runtime }: CommandIo): Promise<readonly string[]> {
+  const { findAccountById } = await import("../runtime/accounts.ts");
+  return (await findAccountById(runtime.files, runtime.processes.uid())) ?? [];
+}
+
+function fatal(io: CommandIo, text: string): number {
+  io.err(`sendmail: fatal: ${text}\n`);
+  return tempFail;
+}

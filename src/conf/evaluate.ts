@@ -1,0 +1,41 @@
+import { ParamError, type Params, type Values } from "./param.ts";
+import { ConfError, type Problem } from "./problem.ts";
+import type { Settings } from "./settings.ts";
+
+export { ConfError } from "./problem.ts";
+
+/**
+ * The frozen values of a set of declarations. Throws ConfError with every value
+ * that is not what its parameter takes.
+ */
+export function evaluate<P extends Params>(params: P, settings: Settings): Values<P> {
+  const { values, problems } = tryEvaluate(params, settings);
+  if (problems.length > 0) throw new ConfError(problems);
+  return Object.freeze(values) as Values<P>;
+}
+
+/** What evaluate() would throw, as a list. */
+export function evaluationProblems(params: Params, settings: Settings): readonly Problem[] {
+  return tryEvaluate(params, settings).problems;
+}
+
+function tryEvaluate(params: Params, settings: Settings): { values: Record<string, unknown>; problems: Problem[] } {
+  const values: Record<string, unknown> = {};
+  const problems: Problem[] = [];
+  for (const [name, param] of Object.entries(params)) {
+    const resolved = settings.resolve(name);
+    const { file, line } = settings.at(name) ?? { file: "", line: 0 };
+    if (resolved.error !== undefined) {
+      problems.push({ file, line, text: `parameter ${name}: ${resolved.error}`, remedy: "" });
+      continue;
+    }
+    try {
+      values[name] = param.parse(resolved.text);
+    } catch (error) {
+      if (!(error instanceof ParamError)) throw error;
+      const remedy = settings.has(name) ? `The default is "${settings.defaultText(name) ?? ""}".` : "";
+      problems.push({ file, line, text: `parameter ${name}: ${error.message}`, remedy });
+    }
+  }
+  return { values, problems };
+}

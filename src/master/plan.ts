@@ -1,0 +1,110 @@
+import type { LoadedConf } from "../conf/load.ts";
+import { ConfError, type Problem } from "../conf/problem.ts";
+import { type Configuration, configure } from "../relay/configuration.ts";
+import { serviceEndpoints } from "../relay/endpoints.ts";
+import { type Account, findAccount, findGroup } from "../runtime/accounts.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import type { Plan } from "./master.ts";
+import type { WantedSocket } from "./sockets.ts";
+
+/** A configuration that can be started with: checked, its accounts and addresses found. */
+export interface Prepared {
+  readonly configuration: Configuration;
+  /** Undefined when we are not root: nothing is dropped. */
+  readonly owner: Account | undefined;
+  readonly maildropGroup: number | undefined;
+  readonly plan: Plan;
+}
+
+/** Where the relay's own program is. */
+const relayProgram = new URL("../relay/process.ts", import.meta.url).pathname;
+
+/** What a relay gets of our environment: nothing that could change what it does, or carry a secret. */
+const passedOn = ["TZ", "LANG", "LC_ALL", "PATH"];
+
+/** Throws ConfError with every problem. */
+export async function prepare(
+  runtime: Runtime,
+  loaded: LoadedConf,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<Prepared> {
+  const configuration = configure(loaded.texts, loaded.problems);
+  const problems: Problem[] = [];
+  const root = runtime.processes.uid() === 0;
+  const owner = root ? await ownerAccount(runtime, configuration, problems) : undefined;
+  const maildropGroup = root ? await setgidGroup(runtime, configuration, problems) : undefined;
+  const wanted = await wantedSockets(runtime, configuration, problems);
+  if (problems.length > 0) throw new ConfError(problems);
+  const { program, args } = runtime.processes.self;
+  const dropTo = owner && {
+    ...owner,
+    groups: maildropGroup === undefined ? owner.groups : [...new Set([...owner.groups, maildropGroup])],
+  };
+  return {
+    configuration,
+    owner,
+    maildropGroup,
+    plan: {
+      begin: { conf: loaded.texts, dropTo, verbose: false },
+      wanted,
+      command: { program, args: [...args, relayProgram], env: childEnvironment(env) },
+    },
+  };
+}
+
+export function childEnvironment(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const kept: Record<string, string> = {};
+  for (const name of passedOn) {
+    const value = env[name];
+    if (value !== undefined) kept[name] = value;
+  }
+  return kept;
+}
+
+async function ownerAccount(runtime: Runtime, { conf, settings }: Configuration, problems: Problem[]) {
+  const account = await findAccount(runtime.files, conf.mail_owner);
+  const place = settings.at("mail_owner") ?? { file: "", line: 0 };
+  if (!account) {
+    problems.push({
+      ...place,
+      text: `mail_owner = ${conf.mail_owner}: there is no such account`,
+      remedy: `Create it: adduser --system --group --no-create-home --home /nonexistent ${conf.mail_owner}`,
+    });
+  } else if (account.uid === 0) {
+    problems.push({ ...place, text: `mail_owner = ${conf.mail_owner} is root`, remedy: "Name an account without privileges." });
+  }
+  return account;
+}
+
+async function setgidGroup(runtime: Runtime, { conf, settings }: Configuration, problems: Problem[]) {
+  const group = await findGroup(runtime.files, conf.setgid_group);
+  if (group === undefined) {
+    problems.push({
+      ...(settings.at("setgid_group") ?? { file: "", line: 0 }),
+      text: `setgid_group = ${conf.setgid_group}: there is no such group`,
+      remedy: `Create it: addgroup --system ${conf.setgid_group}`,
+    });
+  }
+  return group;
+}
+
+async function wantedSockets(runtime: Runtime, configuration: Configuration, problems: Problem[]) {
+  const wanted: WantedSocket[] = [];
+  for (const { service } of configuration.smtpd) {
+    if (!service.endpoint) continue;
+    try {
+      const found = await serviceEndpoints(service.endpoint, configuration.conf, async (name) =>
+        (await runtime.names.native(name)).map(({ address }) => address),
+      );
+      for (const each of found) wanted.push({ ...each, line: service.line });
+    } catch (error) {
+      problems.push({
+        file: service.file,
+        line: service.line,
+        text: `service ${service.name}: ${error instanceof Error ? error.message : String(error)}`,
+        remedy: "Correct the name here or in inet_interfaces, or write an address.",
+      });
+    }
+  }
+  return wanted;
+}

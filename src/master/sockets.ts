@@ -1,0 +1,86 @@
+import type { BoundAddress, Endpoint, Net } from "../runtime/net.ts";
+import { errorCode } from "../runtime/files.ts";
+
+/** An address that a line of master.cf asks for. */
+export interface WantedSocket {
+  readonly line: number;
+  readonly endpoint: Endpoint;
+  /** One of a wildcard pair: where the host lacks that protocol, it is left out without complaint. */
+  readonly optional: boolean;
+}
+
+export interface HeldSocket extends WantedSocket {
+  readonly bound: BoundAddress;
+}
+
+export class ListenError extends Error {}
+
+/**
+ * The listening sockets, which outlive every relay: they are bound here, before
+ * privileges are dropped, and handed down. The master never accepts on them.
+ */
+export class Sockets {
+  readonly #net: Net;
+  #held = new Map<string, HeldSocket>();
+
+  constructor(net: Net) {
+    this.#net = net;
+  }
+
+  /**
+   * Takes what is wanted and not yet held. Gives all that is wanted, and what to call
+   * when the change is final (lets go of the others) or is given up (lets go of the new
+   * ones). Throws ListenError, with nothing changed.
+   */
+  take(wanted: readonly WantedSocket[]): { held: readonly HeldSocket[]; keep(): void; undo(): void } {
+    const next = new Map<string, HeldSocket>();
+    const fresh: HeldSocket[] = [];
+    const undo = (): void => {
+      for (const each of fresh) each.bound.close();
+    };
+    for (const want of wanted) {
+      const name = nameOf(want.endpoint);
+      const already = this.#held.get(name);
+      if (already) {
+        next.set(name, { ...want, bound: already.bound });
+        continue;
+      }
+      try {
+        const bound = { ...want, bound: this.#net.bind(want.endpoint) };
+        fresh.push(bound);
+        next.set(name, bound);
+      } catch (error) {
+        if (want.optional && /^(EAFNOSUPPORT|EADDRNOTAVAIL|EINVAL)$/.test(errorCode(error))) continue;
+        undo();
+        throw new ListenError(listenProblem(want, error));
+      }
+    }
+    const keep = (): void => {
+      for (const [name, { bound }] of this.#held) if (!next.has(name)) bound.close();
+      this.#held = next;
+    };
+    return { held: [...next.values()], keep, undo };
+  }
+
+  close(): void {
+    for (const { bound } of this.#held.values()) bound.close();
+    this.#held.clear();
+  }
+}
+
+const nameOf = ({ address, port }: Endpoint): string => `[${address}]:${port}`;
+
+/** What is wrong, and what to do about it. */
+export function listenProblem({ endpoint, line }: Pick<WantedSocket, "endpoint" | "line">, error: unknown): string {
+  const where = `${nameOf(endpoint)} (master.cf, line ${line})`;
+  switch (errorCode(error)) {
+    case "EADDRINUSE":
+      return `cannot listen on ${where}: another program does. 'ss -ltnp sport = :${endpoint.port}' shows which; stop it, or choose another port in master.cf`;
+    case "EACCES":
+      return `cannot listen on ${where}: ports below 1024 are for root. Start as root, or choose a higher port in master.cf`;
+    case "EADDRNOTAVAIL":
+      return `cannot listen on ${where}: this host has no such address. Correct inet_interfaces or the entry in master.cf`;
+    default:
+      return `cannot listen on ${where}: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}

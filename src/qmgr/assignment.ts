@@ -1,0 +1,109 @@
+import type { Log } from "../log/log.ts";
+import type { Route } from "../routing/router.ts";
+import type { Answer } from "../table/maps.ts";
+import type { ActiveMessage } from "./active.ts";
+import { nextHopOrder } from "./grouping.ts";
+import { errorText } from "./options.ts";
+
+interface AssignmentOptions {
+  readonly log: Log;
+  readonly route: (sender: string, recipient: string) => Answer<Route>;
+  readonly deferTransports: readonly string[];
+  /** A flush has asked for this message: deferTransports does not hold it back. */
+  readonly lifted: (id: string) => boolean;
+  /** What tells destinations apart. */
+  readonly keyOf: (address: string, route: Route) => string;
+  /** Recipients of a message that share a next hop. Called while `message.routing`, except for messages of one recipient. */
+  readonly place: (message: ActiveMessage, route: Route, key: string, indices: readonly number[]) => void;
+}
+
+const only: readonly number[] = [0];
+
+/** Finds the next hop of each pending recipient and brings those together that have the same. */
+export class Assignment {
+  readonly #options: AssignmentOptions;
+
+  constructor(options: AssignmentOptions) {
+    this.#options = options;
+  }
+
+  /** Calls `done` when every recipient has been placed: before this returns, where the tables answer at once. */
+  assign(message: ActiveMessage, done: () => void): void {
+    message.routing = true;
+    const { recipients } = message.envelope;
+    if (recipients.length > 1) {
+      this.#assignAll(message, done);
+      return;
+    }
+    const route = this.#routeOf(message, 0);
+    const placed = (found: Route): void => {
+      this.#options.place(message, found, this.#options.keyOf(recipients[0]?.address ?? "", found), only);
+      message.routing = false;
+      done();
+    };
+    if (route instanceof Promise) void route.then(placed);
+    else placed(route);
+  }
+
+  #assignAll(message: ActiveMessage, done: () => void): void {
+    const order = nextHopOrder(message.envelope);
+    const groups = new Map<string, { readonly route: Route; readonly indices: number[] }>();
+    const put = (index: number, route: Route): void => {
+      const key = this.#options.keyOf(message.envelope.recipients[index]?.address ?? "", route);
+      const group = groups.get(key);
+      if (group) group.indices.push(index);
+      else groups.set(key, { route, indices: [index] });
+    };
+    const routeFrom = (start: number): void => {
+      for (let at = start; at < order.length; at++) {
+        const index = order[at] ?? 0;
+        const route = this.#routeOf(message, index);
+        if (route instanceof Promise) {
+          void route.then((found) => {
+            put(index, found);
+            routeFrom(at + 1);
+          });
+          return;
+        }
+        put(index, route);
+      }
+      for (const [key, { route, indices }] of groups) this.#options.place(message, route, key, indices);
+      message.routing = false;
+      done();
+    };
+    routeFrom(0);
+  }
+
+  /** Never throws or rejects: what cannot be routed is deferred. */
+  #routeOf(message: ActiveMessage, index: number): Answer<Route> {
+    const { id, sender, recipients, expired } = message.envelope;
+    const address = recipients[index]?.address ?? "";
+    if (address === "") return verdict("error", "5.1.3 null recipient address");
+    if (expired) return verdict("retry", "4.7.0 message is administratively expired");
+    try {
+      const route = this.#options.route(sender, address);
+      if (!(route instanceof Promise)) return this.#unlessDeferred(id, route);
+      return route.then(
+        (found) => this.#unlessDeferred(id, found),
+        (error) => this.#unroutable(id, address, error),
+      );
+    } catch (error) {
+      return this.#unroutable(id, address, error);
+    }
+  }
+
+  #unroutable(id: string, address: string, error: unknown): Route {
+    this.#options.log.warning(`${id}: cannot find the next hop of <${address}>: ${errorText(error)}`);
+    return verdict("retry", "4.3.0 address resolver failure");
+  }
+
+  #unlessDeferred(id: string, route: Route): Route {
+    const { deferTransports, lifted } = this.#options;
+    if (deferTransports.length === 0 || !deferTransports.includes(route.hop.transport) || lifted(id)) return route;
+    return verdict("retry", "4.3.2 deferred transport");
+  }
+}
+
+function verdict(transport: "error" | "retry", nexthop: string): Route {
+  return { hop: { transport, nexthop }, class: "other" };
+}

@@ -1,0 +1,151 @@
+import type { Log } from "../log/log.ts";
+import type { Envelope } from "../queue/message.ts";
+import { QueueError, type QueueStore } from "../queue/store.ts";
+import type { Clock, Timer } from "../runtime/clock.ts";
+import { errorText } from "./options.ts";
+
+interface DueWatchOptions {
+  readonly store: QueueStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly queueRunDelay_ms: number;
+  /** How many messages may be claimed at most at once. */
+  readonly page: number;
+  /** How many messages there is room for. */
+  readonly room: () => number;
+  /** Destinations whose mail is to be left where it is. */
+  readonly excluded: ReadonlySet<string>;
+  readonly take: (envelope: Envelope) => void;
+  /** A look has ended. `flushed`: all that was due had been taken, so a flush is over. */
+  readonly looked: (complete: boolean) => void;
+  readonly broken: (error: unknown) => void;
+}
+
+/** At most this often, so that a million due times are not a million wake-ups. */
+const leastPause_ms = 1000;
+/** How long until the next look when all that is due is for excluded destinations, or the store could not be read. */
+const blindPause_ms = 30_000;
+
+/**
+ * Looks into the store for messages that are due: when told to, when the next
+ * one falls due, when there is room again, and at least every queue_run_delay,
+ * since wall clocks jump. One look at a time.
+ */
+export class DueWatch {
+  readonly #options: DueWatchOptions;
+  #running = false;
+  #looking = false;
+  #again = false;
+  #timer: Timer | undefined;
+  #timerAt_ms = 0;
+  /** The earliest due time that was told during a look. */
+  #told_ms = Number.POSITIVE_INFINITY;
+  /** There may be more that is due than there was room for. */
+  #backlog = false;
+
+  constructor(options: DueWatchOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#running = true;
+    this.look();
+  }
+
+  stop(): void {
+    this.#running = false;
+    this.#disarm();
+  }
+
+  get looking(): boolean {
+    return this.#looking;
+  }
+
+  /** Something has been left in the store for want of room. */
+  leftBehind(): void {
+    this.#backlog = true;
+  }
+
+  /** A message has gone from the active set. */
+  roomAgain(): void {
+    if (this.#backlog && !this.#looking && this.#roomForPage() > 0) this.look();
+  }
+
+  /** Something falls due then. */
+  dueAt(time_ms: number): void {
+    if (this.#looking) this.#told_ms = Math.min(this.#told_ms, time_ms);
+    else this.#arm(time_ms);
+  }
+
+  look(): void {
+    if (!this.#running) return;
+    if (this.#looking) {
+      this.#again = true;
+      return;
+    }
+    this.#looking = true;
+    this.#told_ms = Number.POSITIVE_INFINITY;
+    this.#disarm();
+    void this.#claim().then(
+      (due_ms) => this.#looked(due_ms),
+      (error) => this.#failed(error),
+    );
+  }
+
+  /** Half a page of room at least: claiming one by one would cost a transaction each. */
+  #roomForPage(): number {
+    const room = Math.min(this.#options.room(), this.#options.page);
+    return room >= this.#options.page / 2 ? room : 0;
+  }
+
+  /** Resolves to when there is something to do again. */
+  async #claim(): Promise<number> {
+    const { store, clock, excluded, take } = this.#options;
+    for (;;) {
+      const room = this.#roomForPage();
+      this.#backlog = room === 0;
+      if (room === 0 || !this.#running) return Number.POSITIVE_INFINITY;
+      const now_ms = clock.now();
+      const claimed = await store.claim(now_ms, room, excluded);
+      for (const envelope of claimed) take(envelope);
+      if (claimed.length < room) {
+        const due_ms = (await store.nextDue(excluded)) ?? Number.POSITIVE_INFINITY;
+        return due_ms <= now_ms ? now_ms + blindPause_ms : due_ms;
+      }
+    }
+  }
+
+  #failed(error: unknown): void {
+    this.#options.log.warning(`cannot read the queue: ${errorText(error)}`);
+    if (error instanceof QueueError && error.kind === "failed") this.#options.broken(error);
+    this.#looked(this.#options.clock.now() + blindPause_ms);
+  }
+
+  #looked(due_ms: number): void {
+    this.#looking = false;
+    this.#options.looked(!this.#backlog && !this.#again);
+    this.#arm(Math.min(due_ms, this.#told_ms));
+    if (!this.#again) return;
+    this.#again = false;
+    this.look();
+  }
+
+  #arm(due_ms: number): void {
+    if (!this.#running || this.#looking) return;
+    const { clock, queueRunDelay_ms } = this.#options;
+    const wait_ms = Math.min(Math.max(due_ms - clock.now(), leastPause_ms), queueRunDelay_ms);
+    const at_ms = clock.monotonic() + wait_ms;
+    if (this.#timer && this.#timerAt_ms <= at_ms) return;
+    this.#disarm();
+    this.#timerAt_ms = at_ms;
+    this.#timer = clock.after(wait_ms, () => {
+      this.#timer = undefined;
+      this.look();
+    });
+  }
+
+  #disarm(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+}

@@ -1,0 +1,53 @@
+import type { Destination, Suspension } from "./destination.ts";
+
+/** What the scheduler is doing, for status and the dashboard. */
+export interface SchedulerFigures {
+  /** Messages in the active set. */
+  readonly active: number;
+  /** Deliveries that transports are working on. */
+  readonly inHand: number;
+  /** Outcomes on their way to the store. */
+  readonly settling: number;
+  /** The busiest, and those that are suspended: at most maxShown. */
+  readonly destinations: readonly DestinationFigures[];
+  readonly destinationCount: number;
+  readonly suspendedCount: number;
+}
+
+export interface DestinationFigures {
+  readonly key: string;
+  readonly transport: string;
+  readonly nexthop: string;
+  readonly busy: number;
+  /** How many deliveries it is thought to bear at once: 0 while suspended. */
+  readonly concurrency: number;
+  /** Messages that wait for it in memory. */
+  readonly waiting: number;
+  readonly suspension: Suspension | undefined;
+}
+
+const maxShown = 1000;
+
+export function describe(scheduler: {
+  readonly active: number;
+  readonly inHand: number;
+  readonly settling: number;
+  readonly destinations: Iterable<Destination>;
+}): SchedulerFigures {
+  const all = [...scheduler.destinations];
+  const isSuspended = ({ suspension }: Destination) => (suspension ? 1 : 0);
+  const suspendedCount = all.filter(isSuspended).length;
+  if (all.length > maxShown) all.sort((a, b) => isSuspended(b) - isSuspended(a) || b.load - a.load);
+  const destinations = all
+    .slice(0, maxShown)
+    .map(({ key, route, busy, tickets, waiting, concurrency, suspension }) => ({
+      key,
+      ...route,
+      busy,
+      concurrency: concurrency.window,
+      waiting: tickets + waiting.length,
+      suspension,
+    }));
+  const { active, inHand, settling } = scheduler;
+  return { active, inHand, settling, destinations, destinationCount: all.length, suspendedCount };
+}

@@ -1,0 +1,109 @@
+import type { ActiveMessage } from "./active.ts";
+import type { Destination, Work } from "./destination.ts";
+import { Fifo } from "./fifo.ts";
+import type { TransportLimits } from "./limits.ts";
+
+/**
+ * One transport: a number of slots for deliveries, and the order in which
+ * messages and destinations get them. No clock, no I/O.
+ *
+ * Fairness. A destination with room gives tickets to the work that waits for
+ * it, in turns. Work that holds a ticket stands in its message's line, and the
+ * messages of a transport take turns for slots. So neither a mailing to
+ * thousands of recipients nor a destination with thousands of messages delays
+ * what comes behind it by more than a turn.
+ *
+ * Cost. A ticket is given and taken back a constant number of times for each
+ * delivery; no list is ever searched.
+ *
+ * Invariants
+ *  1. busy + tickets of a destination never exceed its window, except while the window shrinks.
+ *  2. Work is in exactly one place: its destination's line, its message's line, or handed out by take().
+ *  3. A message is in the ring if and only if its line is not empty.
+ */
+export class Lane {
+  readonly name: string;
+  readonly limits: TransportLimits;
+  readonly slots: number;
+  readonly #ring = new Fifo<Line>();
+  busy = 0;
+
+  constructor(name: string, limits: TransportLimits, slots: number) {
+    this.name = name;
+    this.limits = limits;
+    this.slots = slots;
+  }
+
+  /** New work waits for its turn. */
+  add(work: Work): void {
+    work.destination.waiting.push(work);
+    this.offer(work.destination);
+  }
+
+  /** Gives tickets for the room that a destination has. To be called whenever it may have got some. */
+  offer(destination: Destination): void {
+    if (destination.paused || destination.suspension) return;
+    while (destination.busy + destination.tickets < destination.concurrency.window) {
+      const work = destination.waiting.shift();
+      if (!work) return;
+      destination.tickets++;
+      const line = lineOf(work.message, this);
+      line.works.push(work);
+      if (line.works.length === 1) this.#ring.push(line);
+    }
+  }
+
+  /**
+   * The work whose turn it is, or undefined when there is none or no slot is
+   * free. Its destination may have been suspended since the ticket was given:
+   * the caller then disposes of it. Otherwise the caller calls begin().
+   */
+  take(): Work | undefined {
+    while (this.busy < this.slots) {
+      const line = this.#ring.shift();
+      const work = line?.works.shift();
+      if (!line || !work) return undefined;
+      if (line.works.length > 0) this.#ring.push(line);
+      const { destination } = work;
+      destination.tickets--;
+      if (destination.open || destination.suspension) return work;
+      destination.waiting.unshift(work);
+    }
+    return undefined;
+  }
+
+  /** One batch of this work is under way; what is left of it waits for its next turn. The batch's recipients. */
+  begin(work: Work): readonly number[] {
+    const { destination, recipients, next } = work;
+    const { recipients: limit } = this.limits;
+    destination.busy++;
+    this.busy++;
+    if (next === 0 && recipients.length <= limit) {
+      work.next = recipients.length;
+      return recipients;
+    }
+    const batch = recipients.slice(next, next + limit);
+    work.next = next + batch.length;
+    if (work.next < recipients.length) this.add(work);
+    return batch;
+  }
+
+  /** A batch has ended. */
+  end(destination: Destination): void {
+    destination.busy--;
+    this.busy--;
+  }
+}
+
+/** The work of one message that holds tickets of one lane. */
+export interface Line {
+  readonly lane: Lane;
+  readonly works: Fifo<Work>;
+}
+
+function lineOf(message: ActiveMessage, lane: Lane): Line {
+  for (const line of message.lines) if (line.lane === lane) return line;
+  const line = { lane, works: new Fifo<Work>() };
+  message.lines.push(line);
+  return line;
+}

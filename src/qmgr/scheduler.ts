@@ -1,0 +1,357 @@
+import type { Log } from "../log/log.ts";
+import type { DeliveryResult } from "../queue/delivery.ts";
+import type { Envelope } from "../queue/message.ts";
+import type { QueueStore, Settled, Settlement } from "../queue/store.ts";
+import type { Route } from "../routing/router.ts";
+import { ActiveMessage, ActiveSet } from "./active.ts";
+import { Assignment } from "./assignment.ts";
+import type { Destination, Work } from "./destination.ts";
+import { Dispatch } from "./dispatch.ts";
+import { DueWatch } from "./due-watch.ts";
+import { describe, type SchedulerFigures } from "./figures.ts";
+import { Finish } from "./finish.ts";
+import type { SchedulerOptions } from "./options.ts";
+import { untriedLine } from "./recipient-line.ts";
+import { Settler } from "./settler.ts";
+import type { SchedulerState } from "./state.ts";
+import { deferral, isVerdict, resultOf, type Verdict, verdictOf } from "./verdict.ts";
+
+/**
+ * The scheduler: what is tried when, and over which next hop.
+ *
+ * A message's way, and what makes each step:
+ *   (accepted) -> active     enqueue            there is room; else it goes back to the store, due at once
+ *   (due)      -> active     DueWatch           claimed in pages while there is room
+ *   active     -> work       Assignment, place  its recipients wait at their destinations, or have a verdict at once
+ *   work       -> in hand    Dispatch           a batch of recipients is with a transport
+ *   in hand    -> decided    delivered          each recipient of the batch has a result
+ *   work       -> decided    Dispatch.drain     its destination is suspended
+ *   decided    -> (settled)  Finish             one settlement, with the notifications that it causes
+ *
+ * Invariants
+ *  1. A recipient gets exactly one result an attempt: the first. One that a transport forgot is deferred, one it invented is ignored.
+ *  2. A message is settled for good exactly once an attempt, when nothing of it is in hand, and stays in the active set until
+ *     the store has said yes. A store without room is asked again: what was delivered is not delivered again for that.
+ *  3. What is not settled stays ours in the store: ending at any moment loses nothing.
+ *  4. Memory is bounded: the active set by its limits (active.ts); what is accepted beyond them is put back, due at once, and
+ *     claimed later. Destinations exist while they have work or a suspension, and suspensions are bounded.
+ *  5. Whatever throws in a transport, a table or a notification defers the recipients concerned.
+ *
+ * Fails by calling `failed`, once: the store answers nothing any more. Nothing is begun after that.
+ */
+export class Scheduler {
+  readonly #options: SchedulerOptions;
+  readonly #log: Log;
+  readonly #errorLog: Log;
+  readonly #store: QueueStore;
+  readonly #active: ActiveSet;
+  readonly #settler: Settler;
+  readonly #watch: DueWatch;
+  readonly #assignment: Assignment;
+  readonly #dispatch: Dispatch;
+  readonly #finish: Finish;
+  #closing = false;
+  #stopped = false;
+  #waitingForClose: (() => void)[] = [];
+  /** What a flush has asked for: defer_transports does not hold it back. */
+  #lifted: "all" | ReadonlySet<string> | undefined;
+
+  constructor(options: SchedulerOptions) {
+    const { conf, clock, log, store, notify } = options;
+    const broken = (error: unknown) => this.#broken(error);
+    const wanted = ({ envelope }: ActiveMessage) => store.owns(envelope.id);
+    this.#options = options;
+    this.#log = log;
+    this.#errorLog = log.as("error");
+    this.#store = store;
+    this.#active = new ActiveSet(conf);
+    this.#settler = new Settler({ store, clock, log, broken });
+    this.#dispatch = new Dispatch({
+      conf,
+      clock,
+      log,
+      transports: options.transports,
+      transportValue: options.transportValue,
+      slots: options.slots ?? (() => 100),
+      wanted,
+      abandon: (work) => this.#abandon(work),
+      delivered: (message, destination, batch, result) => this.#delivered(message, destination, batch, result),
+      decide: (message, index, verdict, destination) => this.#decide(message, index, verdict, destination),
+      progressed: (message) => this.#progressed(message),
+      mayDefer: () => this.#finish.inHand < maxFinishing,
+      opened: () => this.#watch.look(),
+    });
+    this.#finish = new Finish({
+      conf,
+      clock,
+      log,
+      settler: this.#settler,
+      notify,
+      early: store.keepsUnfinished === true,
+      wanted,
+      finished: (message, settled, nextAttempt_ms) => this.#finished(message, settled, nextAttempt_ms),
+    });
+    this.#assignment = new Assignment({
+      log,
+      route: options.route,
+      deferTransports: conf.defer_transports,
+      lifted: (id) => this.#lifted === "all" || this.#lifted?.has(id) === true,
+      keyOf: (address, route) => this.#keyOf(address, route),
+      place: (message, route, key, indices) => this.#place(message, route, key, indices),
+    });
+    this.#watch = new DueWatch({
+      store,
+      clock,
+      log,
+      queueRunDelay_ms: conf.queue_run_delay * 1000,
+      page: Math.min(claimPage, conf.qmgr_message_active_limit),
+      room: () => this.#active.room,
+      excluded: this.#dispatch.excluded,
+      take: (envelope) => this.#claimed(envelope),
+      looked: (complete) => this.#looked(complete),
+      broken,
+    });
+  }
+
+  /** Begins to look into the store. What was enqueued before is being delivered already. */
+  start(): void {
+    this.#watch.start();
+  }
+
+  /** A message that was just accepted and is ours. Its delivery may begin before this returns. */
+  enqueue(envelope: Envelope): void {
+    if (envelope.held || this.#stopped) return;
+    if (!this.#closing && this.#active.admits(envelope.recipients.length)) {
+      this.#activate(envelope);
+    } else {
+      this.#watch.leftBehind();
+      this.#putBack(envelope, "");
+    }
+  }
+
+  /** Looks for what is due now: another process has put something into the store, or a predecessor has let go of it. */
+  look(): void {
+    this.#watch.look();
+  }
+
+  /**
+   * Makes deferred messages due now and gives suspended destinations another
+   * chance: the one that is named (by key or next hop), else all of them, since
+   * the destinations of messages named by id are not known before they are read.
+   * The number of messages made due.
+   */
+  async flush(which: Parameters<QueueStore["flush"]>[0]): Promise<number> {
+    const destination = typeof which === "object" && "destination" in which ? which.destination : undefined;
+    this.#dispatch.resumeAll(destination);
+    const count = await this.#store.flush(which);
+    if (destination === undefined)
+      this.#lifted = typeof which === "object" && "ids" in which ? new Set(which.ids) : "all";
+    this.#watch.look();
+    return count;
+  }
+
+  /** Credentials have changed: destinations that refused our login get another chance, with all their mail. */
+  async loginsChanged(): Promise<void> {
+    const keys = this.#dispatch.retryRefused();
+    for (const destination of keys) await this.#store.flush({ destination });
+    if (keys.length > 0) this.#watch.look();
+  }
+
+  /**
+   * Begins nothing new, waits for the deliveries in hand and their settlements,
+   * and gives everything else back to the store, due at once. Messages that are
+   * enqueued meanwhile, or later, go the same way: a successor finds them with look().
+   */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#closing = true;
+      this.#watch.stop();
+      this.#dispatch.end();
+      this.#waitingForClose.push(resolve);
+      for (const message of [...this.#active.values()]) this.#progressed(message);
+      this.#closeIfDone();
+    });
+  }
+
+  /** Suspensions, rate delays and refused logins: plain data, for restore() in another process. */
+  stateForSuccessor(): SchedulerState {
+    return this.#dispatch.stateForSuccessor();
+  }
+
+  /** What a predecessor knew of destinations. To be called before anything is enqueued. */
+  restore(state: SchedulerState): void {
+    this.#dispatch.restore(state);
+  }
+
+  figures(): SchedulerFigures {
+    const { inHand, destinations } = this.#dispatch;
+    return describe({ active: this.#active.size, inHand, settling: this.#finish.inHand, destinations });
+  }
+
+  #claimed(envelope: Envelope): void {
+    if (this.#stopped) return;
+    if (this.#closing) this.#putBack(envelope, "");
+    else this.#activate(envelope);
+  }
+
+  #looked(complete: boolean): void {
+    if (complete) this.#lifted = undefined;
+    if (this.#closing) queueMicrotask(() => this.#closeIfDone());
+  }
+
+  #activate(envelope: Envelope): void {
+    const { id, sender, recipients, size_bytes } = envelope;
+    if (this.#active.has(id)) {
+      this.#log.panic(`${id}: handed to the scheduler twice`);
+      return;
+    }
+    let undecided = 0;
+    for (const { status } of recipients) if (status === "pending") undecided++;
+    const message = new ActiveMessage(envelope, this.#store.body(id), undecided, this.#options.clock.monotonic());
+    this.#active.add(message);
+    this.#log.info(`${id}: from=<${sender}>, size=${size_bytes}, nrcpt=${undecided} (queue active)`);
+    if (undecided === 0) this.#finish.finish(message);
+    else this.#assignment.assign(message, () => this.#progressed(message));
+  }
+
+  /** What is ours and cannot be held in memory waits in the store, due at once. */
+  #putBack({ id }: Envelope, destination: string, message?: ActiveMessage): void {
+    const settlement: Settlement = {
+      id,
+      outcomes: [],
+      nextAttempt_ms: this.#options.clock.now(),
+      destination,
+      notifications: [],
+    };
+    this.#settler.settle(settlement, () => {
+      if (message) this.#active.delete(message);
+      this.#afterSettling();
+    });
+  }
+
+  /** Recipients of one message with the same next hop become work, or have their verdict at once. */
+  #place(message: ActiveMessage, route: Route, key: string, indices: readonly number[]): void {
+    const { hop } = route;
+    const first = message.envelope.recipients[indices[0] ?? 0]?.address ?? "";
+    if (route.class === "local" && this.#isDoubleBounce(first)) {
+      for (const index of indices) this.#decide(message, index, discarded, "");
+    } else if (isVerdict(hop)) {
+      const verdict = verdictOf(hop, this.#options.conf.soft_bounce);
+      for (const index of indices) this.#decide(message, index, verdict, "");
+    } else {
+      const destination = this.#dispatch.destination(key, hop);
+      if (destination.saturated && message.undecided === indices.length && message.results.length === 0) {
+        message.settling = true;
+        this.#putBack(message.envelope, key, message);
+      } else {
+        this.#dispatch.add({ message, destination, recipients: indices, next: 0 });
+      }
+    }
+  }
+
+  #isDoubleBounce(address: string): boolean {
+    const local = address.slice(0, Math.max(0, address.lastIndexOf("@")));
+    return local.toLowerCase() === this.#options.conf.double_bounce_sender.toLowerCase();
+  }
+
+  /** Destinations are told apart by next hop; by recipient too where a delivery has only one. */
+  #keyOf(address: string, { hop, class: kind }: Route): string {
+    if (isVerdict(hop)) return `${hop.transport}:${hop.nexthop}`;
+    const nexthop = hop.nexthop.toLowerCase();
+    // Its own, because it may be a notification of ours that has come back.
+    if (kind === "local" && this.#isDoubleBounce(address)) return `${hop.transport}:${address}`;
+    if (this.#dispatch.lane(hop.transport).limits.recipients !== 1) return `${hop.transport}:${nexthop}`;
+    const local = address.slice(0, Math.max(0, address.lastIndexOf("@"))).toLowerCase();
+    const { recipient_delimiter } = this.#options.conf;
+    const extension = [...local].findIndex((char, at) => at > 0 && recipient_delimiter.includes(char));
+    return `${hop.transport}:${extension < 0 ? local : local.slice(0, extension)}@${nexthop}`;
+  }
+
+  #delivered(
+    message: ActiveMessage,
+    { key, lane }: Destination,
+    batch: readonly number[],
+    result: DeliveryResult,
+  ): void {
+    const { id } = message.envelope;
+    for (const each of result.recipients) {
+      if (message.record(each, key)) continue;
+      this.#log.warning(`${id}: transport ${lane.name} gave a second or unasked result for recipient ${each.index}`);
+    }
+    const { health } = result;
+    for (const index of batch) {
+      if (message.isDecided(index)) continue;
+      const verdict = health.kind === "ok" ? forgotten : deferral(health.dsn, health.reason);
+      this.#decide(message, index, verdict, key);
+    }
+  }
+
+  /** A recipient that no transport was asked about, or that it forgot: logged here, since nobody else has. */
+  #decide(message: ActiveMessage, index: number, verdict: Verdict, destination: string): void {
+    if (!message.record(resultOf(verdict, index), destination)) return;
+    const { envelope, active_ms } = message;
+    const { clock, conf } = this.#options;
+    const { logged, dsn, reason } = verdict;
+    const now_ms = clock.now();
+    const inActive_ms = clock.monotonic() - active_ms;
+    const digits = conf.delay_logging_resolution_limit;
+    this.#errorLog.info(untriedLine({ envelope, index, status: logged, dsn, reason, now_ms, inActive_ms, digits }));
+  }
+
+  #abandon({ message, recipients, next, destination }: Work): void {
+    for (const index of recipients.slice(next)) message.record(resultOf(forgotten, index), destination.key);
+    this.#progressed(message);
+  }
+
+  #progressed(message: ActiveMessage): void {
+    if (message.settling || message.routing || this.#stopped) return;
+    if (message.inHand === 0 && (message.undecided === 0 || this.#closing)) this.#finish.finish(message);
+    else this.#finish.report(message);
+  }
+
+  #finished(message: ActiveMessage, settled: Settled | undefined, nextAttempt_ms: number): void {
+    this.#active.delete(message);
+    if (settled?.applied) {
+      if (settled.gone) this.#log.info(`${message.envelope.id}: removed`);
+      else this.#watch.dueAt(nextAttempt_ms);
+      for (const { envelope, repeated } of settled.notifications) if (!repeated) this.enqueue(envelope);
+    }
+    this.#afterSettling();
+  }
+
+  #afterSettling(): void {
+    this.#watch.roomAgain();
+    this.#dispatch.drain();
+    if (this.#closing) this.#closeIfDone();
+  }
+
+  #closeIfDone(): void {
+    if (!this.#stopped && (this.#active.size > 0 || this.#settler.inHand > 0 || this.#watch.looking)) return;
+    const waiting = this.#waitingForClose;
+    this.#waitingForClose = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  #broken(error: unknown): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#settler.stop();
+    this.#watch.stop();
+    this.#dispatch.end();
+    this.#options.failed(error);
+    this.#closeIfDone();
+  }
+}
+
+/** How many envelopes are claimed at once, at most. */
+const claimPage = 500;
+/** Messages on their way out beyond which suspended work waits for its deferral. */
+const maxFinishing = 500;
+
+const forgotten = deferral("4.3.0", "unknown mail transport error");
+const discarded: Verdict = {
+  status: "sent",
+  logged: "sent",
+  dsn: "2.0.0",
+  reason: "undeliverable postmaster notification discarded",
+};

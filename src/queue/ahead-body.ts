@@ -1,0 +1,94 @@
+import type { BodyCache } from "./body-cache.ts";
+import type { Coordinator } from "./coordinator.ts";
+import type { WrittenBody } from "./engine.ts";
+import type { IdSequence } from "./id.ts";
+import { chunkSize_bytes } from "./message.ts";
+import { type BodyWriter, QueueError } from "./store.ts";
+
+/**
+ * A body that is written ahead, chunk by chunk, each in whatever batch comes
+ * next. Until a message claims it, it is unfinished, and swept when its owner
+ * is gone. The engine refuses to accept a message whose body has a chunk
+ * missing, so nobody waits for each chunk's commit; only a few may be under way.
+ *
+ *   writing -> taken      written      a message names it
+ *   writing -> abandoned  abandon
+ *   writing -> broken     append       a chunk was refused
+ */
+export class AheadBody implements BodyWriter {
+  readonly #coordinator: Coordinator;
+  readonly #cache: BodyCache;
+  readonly #ids: IdSequence;
+  readonly #number: number;
+  #chunks = 0;
+  #bytes = 0;
+  #lastWasShort = false;
+  #taken = false;
+  #abandoned = false;
+  #underWay = 0;
+  #wake: (() => void) | undefined;
+  #broken: QueueError | undefined;
+
+  constructor(coordinator: Coordinator, cache: BodyCache, ids: IdSequence) {
+    this.#coordinator = coordinator;
+    this.#cache = cache;
+    this.#ids = ids;
+    this.#number = ids.next();
+  }
+
+  get size_bytes(): number {
+    return this.#bytes;
+  }
+
+  async append(chunk: Buffer): Promise<void> {
+    if (this.#broken) throw this.#broken;
+    if (this.#taken || this.#abandoned) throw new Error("this body is complete");
+    if (chunk.length > chunkSize_bytes || this.#lastWasShort) throw new Error("only the last chunk may be smaller");
+    if (chunk.length === 0) return;
+    this.#lastWasShort = chunk.length < chunkSize_bytes;
+    const seq = this.#chunks++;
+    this.#bytes += chunk.length;
+    const kept = this.#cache.offer(this.#number, seq, chunk);
+    const id = seq === 0 ? this.#number : this.#ids.next();
+    this.#underWay++;
+    this.#coordinator
+      .submit<"chunk">({ kind: "chunk", body: this.#number, id, seq, data: chunk, given: !kept })
+      .catch((error) => this.#break(error))
+      .finally(() => this.#landed());
+    while (this.#underWay > mostUnderWay && !this.#broken) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    if (this.#broken) throw this.#broken;
+  }
+
+  /** What a message names. Throws QueueError when a chunk was refused. */
+  written(): WrittenBody {
+    if (this.#broken) throw this.#broken;
+    if (this.#abandoned || this.#taken) throw new Error("this body is abandoned, or another message's");
+    this.#taken = true;
+    return { body: this.#number, chunks: this.#chunks };
+  }
+
+  abandon(): void {
+    if (this.#abandoned) return;
+    this.#abandoned = true;
+    this.#cache.drop(this.#number);
+    // Where this fails the store has failed or is closed, and the body is swept later.
+    if (this.#chunks > 0) this.#coordinator.submit<"discard">({ kind: "discard", body: this.#number }).catch(() => {});
+  }
+
+  #break(error: unknown): void {
+    this.#broken ??= error instanceof QueueError ? error : new QueueError("retry", String(error));
+    this.abandon();
+  }
+
+  #landed(): void {
+    this.#underWay--;
+    this.#wake?.();
+  }
+}
+
+/** Chunks that wait for their commit at once; more make the writer wait. */
+const mostUnderWay = 8;

@@ -1,0 +1,490 @@
+import type { Log } from "../log/log.ts";
+import type { Clock, Timer } from "../runtime/clock.ts";
+import { AheadBody } from "./ahead-body.ts";
+import { BodyCache } from "./body-cache.ts";
+import { type BatchLimits, Coordinator } from "./coordinator.ts";
+import {
+  type Change,
+  type DuePosition,
+  type Engine,
+  EngineError,
+  type Insert,
+  type InsertResult,
+  type OperatorAction,
+  type ReadKind,
+  type ReadOf,
+  type ReadResultOf,
+  type Row,
+  state,
+  type WrittenBody,
+} from "./engine.ts";
+import { encodeEnvelope } from "./envelope-codec.ts";
+import { formatId, IdSequence, parseId } from "./id.ts";
+import type { BodyReader, Envelope, NewEnvelope, Recipient } from "./message.ts";
+import { entryOf, envelopeOf } from "./row.ts";
+import {
+  type Accepted,
+  type BodyWriter,
+  type NewMessage,
+  QueueError,
+  type QueueCounts,
+  type QueueEntry,
+  type QueueStore,
+  type RefusedBatch,
+  type Settled,
+  type Settlement,
+} from "./store.ts";
+
+/**
+ * The queue of one owner, over an engine: what envelopes say, who owns what,
+ * what is cached. Everything that writes goes through the coordinator.
+ *
+ * Invariants
+ *  1. `#owned` holds every message that this store accepted or claimed and has
+ *     not settled: nobody else changes their recipients, so settle() needs no read.
+ *     What an operator did meanwhile the engine knows: a settle of what is not ours
+ *     any more changes nothing.
+ *  2. A message leaves `#owned` when its settle is submitted, before it is durable: it is settled once.
+ *  3. The body cache holds bodies of owned messages only, so it empties itself.
+ */
+export class EngineStore implements QueueStore {
+  readonly owner: string;
+  readonly keepsUnfinished = true;
+  readonly #engine: Engine;
+  readonly #coordinator: Coordinator;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #ids: IdSequence;
+  readonly #cache: BodyCache;
+  readonly #traces_ms: number;
+  readonly #owned = new Map<string, Owned>();
+  #sweeper: Timer | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(engine: Engine, options: EngineStoreOptions) {
+    this.#engine = engine;
+    this.owner = options.owner;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#coordinator = new Coordinator(engine, options.clock, options.limits);
+    this.#ids = new IdSequence(options.clock, options.generation, options.largestId);
+    this.#cache = new BodyCache(options.cache_bytes ?? defaultCache_bytes);
+    this.#traces_ms = (options.traces_s ?? defaultTraces_s) * 1000;
+    this.#sweepLater();
+  }
+
+  /** Resolves when a sync or a write has failed: the store answers nothing any more and must be opened anew. */
+  get failed(): Promise<QueueError> {
+    return this.#coordinator.failed;
+  }
+
+  get refusedBatches(): readonly RefusedBatch[] {
+    return this.#coordinator.refused.map((batch) => ({ owner: this.owner, batch }));
+  }
+
+  /** How much was written in how many batches. */
+  get figures(): { readonly batches: number; readonly ops: number; readonly largest: number } {
+    return this.#coordinator.figures;
+  }
+
+  nextId(): string {
+    return formatId(this.#ids.next());
+  }
+
+  owns(id: string): boolean {
+    return this.#owned.has(id);
+  }
+
+  async accept(message: NewMessage, source?: string): Promise<Accepted> {
+    if (this.#closing) throw new QueueError("retry", "the queue is closing");
+    const insert = this.#insert(message, source);
+    const { bodyNumber } = this.#remember(insert);
+    try {
+      const result = await this.#coordinator.submit<"accept">({ kind: "accept", insert });
+      return this.#accepted(message, insert, result);
+    } catch (error) {
+      this.#cache.drop(bodyNumber);
+      throw error;
+    }
+  }
+
+  beginBody(): BodyWriter {
+    return new AheadBody(this.#coordinator, this.#cache, this.#ids);
+  }
+
+  async claim(now_ms: number, limit: number, excluding?: ReadonlySet<string>): Promise<Envelope[]> {
+    const claimed: Envelope[] = [];
+    const excluded = [...(excluding ?? [])];
+    while (claimed.length < limit) {
+      if (this.#closing) throw new QueueError("retry", "the queue is closing");
+      const most = Math.min(limit - claimed.length, claimPage);
+      const op = { kind: "claim", now: now_ms, limit: most, excluding: excluded } as const;
+      const { rows, corrupt, more } = await this.#coordinator.submit<"claim">(op);
+      for (const id of corrupt) this.#reportCorrupt(id, "its envelope fails its checksum");
+      for (const row of rows) {
+        const envelope = this.#take(row);
+        if (envelope) claimed.push(envelope);
+      }
+      if (!more && rows.length + corrupt.length < most) break;
+    }
+    return claimed;
+  }
+
+  async nextDue(excluding?: ReadonlySet<string>): Promise<number | undefined> {
+    const excluded = [...(excluding ?? [])];
+    for (;;) {
+      const { due, more } = await this.#read<"nextDue">({ kind: "nextDue", excluding: excluded });
+      if (!more) return due;
+    }
+  }
+
+  body(id: string): BodyReader {
+    const number = parseId(id);
+    return {
+      chunk: (index) => {
+        if (number === undefined) return Promise.resolve(undefined);
+        const owned = this.#owned.get(id);
+        if (owned && index >= owned.chunks) return Promise.resolve(undefined);
+        const cached = this.#cache.chunk(owned?.bodyNumber ?? number, index);
+        return cached ? Promise.resolve(cached) : this.#readChunk(number, index);
+      },
+    };
+  }
+
+  async settle(settlement: Settlement): Promise<Settled> {
+    const { id, notifications } = settlement;
+    const owned = this.#owned.get(id);
+    if (!owned) return notOurs;
+    const envelope = settle(owned.envelope, settlement);
+    const gone = envelope.recipients.every(({ status }) => status !== "pending");
+    const keep = settlement.unfinished === true && !gone;
+    if (keep) this.#owned.set(id, { ...owned, envelope });
+    else this.#owned.delete(id);
+    const inserts = notifications.map(({ message, source }) => this.#insert(message, source));
+    for (const insert of inserts) this.#remember(insert);
+    const result = await this.#coordinator.submit<"settle">({
+      kind: "settle",
+      id: owned.id,
+      change: this.#changeOf(envelope, owned, settlement, gone, keep),
+      notifications: inserts,
+    });
+    if (!keep) this.#cache.drop(owned.bodyNumber);
+    if (!result) {
+      if (keep) this.#forget(id, owned);
+      for (const insert of inserts) this.#cache.drop(numberOfBody(insert));
+      return notOurs;
+    }
+    const accepted = notifications.map(({ message }, index) => {
+      const insert = inserts[index] as Insert;
+      return this.#accepted(message, insert, result[index] as InsertResult);
+    });
+    return { applied: true, gone, notifications: accepted };
+  }
+
+  async release(owner: string, refused: readonly number[] = []): Promise<number> {
+    if (refused.length > 0) await this.forget(refused.map((batch) => ({ owner, batch })));
+    let released = 0;
+    for (;;) {
+      const { count, more } = await this.#coordinator.submit<"release">({ kind: "release", owner, limit: operatePage });
+      released += count;
+      if (!more) break;
+    }
+    if (owner === this.owner) this.#disownAll();
+    return released;
+  }
+
+  /** Removes what was refused and may have reappeared, as a predecessor's `refusedBatches` names it. The number of messages. */
+  async forget(refused: readonly RefusedBatch[]): Promise<number> {
+    let forgotten = 0;
+    for (const [owner, batches] of Map.groupBy(refused, (each) => each.owner)) {
+      const numbers = batches.map(({ batch }) => batch);
+      forgotten += await this.#coordinator.submit<"forget">({ kind: "forget", owner, batches: numbers });
+    }
+    return forgotten;
+  }
+
+  async owners(): Promise<string[]> {
+    return [...new Set([this.owner, ...(await this.#read<"owners">({ kind: "owners" }))])];
+  }
+
+  async flush(which: "all" | { readonly ids: readonly string[] } | { readonly destination: string }): Promise<number> {
+    let flushed = 0;
+    if (which !== "all" && "ids" in which) {
+      for (const ids of pages(numbers(which.ids))) {
+        const page = await this.#coordinator.submit<"flush">({ kind: "flush", destination: undefined, selection: { ids } });
+        flushed += page.changed.length;
+      }
+      return flushed;
+    }
+    const destination = which === "all" ? undefined : which.destination;
+    // What is due at 0 is flushed already; flushed rows move there, behind us.
+    for (let after: DuePosition | undefined = { due: 0, id: Number.MAX_SAFE_INTEGER }; after; ) {
+      const selection = { after, limit: operatePage };
+      const page: { changed: readonly number[]; next: DuePosition | undefined } =
+        await this.#coordinator.submit<"flush">({ kind: "flush", destination, selection });
+      flushed += page.changed.length;
+      after = page.next;
+    }
+    return flushed;
+  }
+
+  hold(ids: readonly string[] | "all"): Promise<number> {
+    return this.#operate("hold", ids);
+  }
+
+  unhold(ids: readonly string[] | "all"): Promise<number> {
+    return this.#operate("unhold", ids);
+  }
+
+  requeue(ids: readonly string[] | "all"): Promise<number> {
+    return this.#operate("requeue", ids);
+  }
+
+  expire(ids: readonly string[] | "all"): Promise<number> {
+    return this.#operate("expire", ids);
+  }
+
+  remove(ids: readonly string[] | "all"): Promise<number> {
+    return this.#operate("remove", ids);
+  }
+
+  async list(after: string | undefined, limit: number): Promise<QueueEntry[]> {
+    const rows = await this.#read<"list">({ kind: "list", after: after === undefined ? 0 : (parseId(after) ?? 0), limit });
+    return rows.map((row) => {
+      const { entry, corrupt } = entryOf(row);
+      if (corrupt && row.state !== state.corrupt) void this.#setAside(row.id, corrupt);
+      return entry;
+    });
+  }
+
+  async counts(): Promise<QueueCounts> {
+    const counts = await this.#read<"counts">({ kind: "counts" });
+    return {
+      active: counts[state.active] ?? 0,
+      deferred: counts[state.deferred] ?? 0,
+      hold: counts[state.hold] ?? 0,
+      corrupt: counts[state.corrupt] ?? 0,
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#sweeper?.cancel();
+    await this.#coordinator.drain();
+    this.#cache.clear();
+    await this.#engine.close();
+  }
+
+  #insert({ envelope, body, id, arrival_ms }: NewMessage, source: string | undefined): Insert {
+    const number = parseId(id);
+    if (number === undefined) throw new Error(`"${id}" is not a queue id`);
+    return {
+      id: number,
+      held: envelope.held ?? false,
+      source,
+      envelope: encodeEnvelope({ ...envelope, arrival_ms }),
+      body: Buffer.isBuffer(body) ? body : (body as AheadBody).written(),
+    };
+  }
+
+  /** Keeps a small body for its delivery. One written ahead was offered chunk by chunk. */
+  #remember({ id, held, body }: Insert): { bodyNumber: number } {
+    const bodyNumber = body instanceof Uint8Array ? id : body.body;
+    if (held) this.#cache.drop(bodyNumber);
+    else if (body instanceof Uint8Array && body.length > 0) this.#cache.offer(id, 0, body);
+    return { bodyNumber };
+  }
+
+  #accepted(message: NewMessage, insert: Insert, result: InsertResult): Accepted {
+    if (result === "stored") {
+      const envelope = newEnvelope(message);
+      if (!insert.held) this.#own(envelope, insert.id, insert.body, insert.source !== undefined);
+      return { envelope, repeated: false };
+    }
+    this.#cache.drop(numberOfBody(insert));
+    if (result === "incomplete") throw new QueueError("full", "part of the body was refused for want of room");
+    if (typeof message.body !== "number" && !Buffer.isBuffer(message.body)) message.body.abandon();
+    return { envelope: envelopeOf(result), repeated: true };
+  }
+
+  #own(envelope: Envelope, id: number, body: Buffer | WrittenBody, sourced: boolean): void {
+    const chunks = body instanceof Uint8Array ? Math.min(body.length, 1) : body.chunks;
+    const bodyNumber = body instanceof Uint8Array ? id : body.body;
+    this.#owned.set(envelope.id, { envelope, id, bodyNumber, chunks, sourced });
+  }
+
+  /** A row that was claimed. One that cannot be understood is set aside. */
+  #take(row: Row): Envelope | undefined {
+    try {
+      const envelope = envelopeOf(row);
+      const { id, chunks, sourced } = row;
+      this.#owned.set(envelope.id, { envelope, id, bodyNumber: id, chunks, sourced });
+      return envelope;
+    } catch (error) {
+      void this.#setAside(row.id, error instanceof Error ? error.message : String(error));
+      return undefined;
+    }
+  }
+
+  #changeOf(envelope: Envelope, { sourced }: Owned, settlement: Settlement, gone: boolean, keep: boolean): Change {
+    if (gone) {
+      return { kind: "finish", gone_ms: this.#clock.now(), trace: sourced ? encodeEnvelope(envelope) : undefined };
+    }
+    const warned = settlement.warned ?? false;
+    const stored = encodeEnvelope(envelope);
+    if (keep) return { kind: "progress", envelope: stored, warned };
+    const { nextAttempt_ms, destination } = settlement;
+    return { kind: "defer", envelope: stored, due: nextAttempt_ms, destination, warned };
+  }
+
+  #forget(id: string, { bodyNumber }: Owned): void {
+    this.#owned.delete(id);
+    this.#cache.drop(bodyNumber);
+  }
+
+  #disownAll(): void {
+    this.#owned.clear();
+    this.#cache.clear();
+  }
+
+  async #operate(action: OperatorAction, which: readonly string[] | "all"): Promise<number> {
+    let count = 0;
+    const submit = async (selection: { ids: readonly number[] } | { after: number; limit: number }) => {
+      const op = { kind: "operate", action, selection, now: this.#clock.now() } as const;
+      const page = await this.#coordinator.submit<"operate">(op);
+      count += page.changed.length;
+      for (const id of page.changed) this.#operated(action, formatId(id));
+      return page.next;
+    };
+    if (which === "all") {
+      for (let after: number | undefined = 0; after !== undefined; ) after = await submit({ after, limit: operatePage });
+    } else {
+      for (const ids of pages(numbers(which))) await submit({ ids });
+    }
+    return count;
+  }
+
+  /** What was changed under our hands: the removed are not ours any more, the expired know it. */
+  #operated(action: OperatorAction, id: string): void {
+    const owned = this.#owned.get(id);
+    if (!owned) return;
+    if (action === "remove") this.#forget(id, owned);
+    if (action === "expire") this.#owned.set(id, { ...owned, envelope: { ...owned.envelope, expired: true } });
+  }
+
+  async #readChunk(id: number, index: number): Promise<Buffer | undefined> {
+    const chunk = await this.#read<"chunk">({ kind: "chunk", id, index });
+    if (chunk === "corrupt") {
+      const reason = `part ${index + 1} of its body is missing or fails its checksum`;
+      await this.#setAside(id, reason);
+      throw new QueueError("corrupt", `${formatId(id)}: ${reason}`);
+    }
+    return chunk && Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  }
+
+  async #setAside(id: number, reason: string): Promise<void> {
+    const text = formatId(id);
+    const owned = this.#owned.get(text);
+    if (owned) this.#forget(text, owned);
+    try {
+      if (await this.#coordinator.submit<"setAside">({ kind: "setAside", id })) this.#reportCorrupt(id, reason);
+    } catch {
+      // The store has failed or is closed: whoever reads the message next finds the same.
+    }
+  }
+
+  #reportCorrupt(id: number, reason: string): void {
+    this.#log.warning(`${formatId(id)}: message set aside as corrupt and kept in the queue: ${reason}`);
+  }
+
+  async #read<Kind extends ReadKind>(read: ReadOf<Kind>): Promise<ReadResultOf[Kind]> {
+    if (this.#coordinator.failure) throw this.#coordinator.failure;
+    try {
+      return await this.#engine.read<Kind>(read);
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error;
+      if (error.kind !== "failed") throw new QueueError("retry", error.message);
+      this.#coordinator.fail(error.message);
+      throw new QueueError("failed", error.message);
+    }
+  }
+
+  /** Never soon after the start: a maildrop file that survived a crash must still be recognised. */
+  #sweepLater(): void {
+    this.#sweeper = this.#clock.after(sweepEvery_ms, () => this.#sweep(), { idle: true });
+  }
+
+  async #sweep(): Promise<void> {
+    try {
+      const before_ms = this.#clock.now() - this.#traces_ms;
+      const op = { kind: "sweep", before_ms, limit: operatePage } as const;
+      while ((await this.#coordinator.submit<"sweep">(op)) === operatePage);
+    } catch {
+      // No room, or closing: there is another time.
+    }
+    if (!this.#closing && !this.#coordinator.failure) this.#sweepLater();
+  }
+}
+
+export interface EngineStoreOptions {
+  readonly owner: string;
+  /** Its lowest bit goes into every id: two generations that live at once must differ in it. */
+  readonly generation: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Of what the engine holds already. */
+  readonly largestId: number;
+  readonly limits?: BatchLimits;
+  readonly cache_bytes?: number;
+  /** How long the trace of a source is kept after its message is gone. */
+  readonly traces_s?: number;
+}
+
+/** A message in work here. */
+interface Owned {
+  readonly envelope: Envelope;
+  readonly id: number;
+  readonly bodyNumber: number;
+  readonly chunks: number;
+  readonly sourced: boolean;
+}
+
+const defaultCache_bytes = 32 * 1024 * 1024;
+const defaultTraces_s = 86400;
+const sweepEvery_ms = 3600 * 1000;
+/** Messages that one operation changes at most: other work goes on in between. */
+const operatePage = 500;
+const claimPage = 500;
+
+const notOurs: Settled = { applied: false, gone: false, notifications: [] };
+
+const numberOfBody = ({ id, body }: Insert): number => (body instanceof Uint8Array ? id : body.body);
+
+function newEnvelope({ envelope, id, arrival_ms }: NewMessage): Envelope {
+  const given: NewEnvelope = envelope;
+  return { ...given, id, arrival_ms, held: given.held ?? false, expired: false, warned: false };
+}
+
+/** The envelope after these outcomes. A recipient that is done stays as it is. */
+function settle(envelope: Envelope, { outcomes, warned }: Settlement): Envelope {
+  let recipients: Recipient[] | undefined;
+  for (const { index, status, reason, dsn } of outcomes) {
+    const recipient = (recipients ?? envelope.recipients)[index];
+    if (recipient?.status !== "pending") continue;
+    recipients ??= [...envelope.recipients];
+    recipients[index] = { ...recipient, status, reason, dsn };
+  }
+  return { ...envelope, recipients: recipients ?? envelope.recipients, warned: envelope.warned || (warned ?? false) };
+}
+
+function numbers(ids: readonly string[]): number[] {
+  return [...new Set(ids.map(parseId).filter((id) => id !== undefined))];
+}
+
+function* pages(ids: readonly number[]): Generator<readonly number[]> {
+  for (let start = 0; start < ids.length; start += operatePage) yield ids.slice(start, start + operatePage);
+}

@@ -1,0 +1,46 @@
+import Sqlite, { type Database } from "better-sqlite3";
+
+/**
+ * A lock that dies with its process: the kernel lets go of it, however the
+ * process ends. Never a process id, never an age. The lock is SQLite's
+ * exclusive lock on an empty file of its own (fcntl(2) record locks), held for as long as
+ * a transaction that writes nothing is open. Other parts of a process that holds one must not
+ * open the file: closing it would let go of the lock.
+ *
+ * Each relay holds `lock/OWNER.lock` in the queue's directory; the master holds
+ * one for itself, so that a second start is refused. Local file systems only.
+ */
+export interface Lock {
+  release(): void;
+}
+
+/** The lock, or undefined when another holds it (in this process, too). Makes the file. Throws where it cannot be made or opened. */
+export function tryLock(path: string): Lock | undefined {
+  const db = new Sqlite(path, { timeout: 0 });
+  try {
+    db.pragma("journal_mode = OFF");
+    db.exec("BEGIN EXCLUSIVE");
+  } catch (error) {
+    db.close();
+    if (isBusy(error)) return undefined;
+    throw error;
+  }
+  return { release: () => release(db) };
+}
+
+/** Whether nobody holds the lock: its process has ended, or there never was one. */
+export function isGone(path: string): boolean {
+  const lock = tryLock(path);
+  lock?.release();
+  return lock !== undefined;
+}
+
+function release(db: Database): void {
+  if (!db.open) return;
+  db.exec("ROLLBACK");
+  db.close();
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && "code" in error && String(error.code).startsWith("SQLITE_BUSY");
+}

@@ -1,0 +1,104 @@
+import type { Database, Statement } from "better-sqlite3";
+import { type Read, type ReadKind, type ReadResultOf, type Row, state } from "../engine.ts";
+import { chunkCrc, envelopeCrc } from "./checksum.ts";
+import { DueScan } from "./due-scan.ts";
+
+/** A row of `message` without its body, as its statement gives it. */
+export type RawRow = [
+  id: number,
+  state: number,
+  flags: number,
+  due: number,
+  sourced: number,
+  chunks: number,
+  crc: number,
+  envelope: Buffer,
+];
+
+export const rowColumns = "id, state, flags, due, source IS NOT NULL, chunks, crc, envelope";
+
+/** The envelope is left out where it fails its checksum. */
+export function rowOf([id, is, flags, due, sourced, chunks, crc, envelope]: RawRow): Row {
+  const intact = Buffer.isBuffer(envelope) && envelopeCrc(id, envelope) === crc;
+  return { id, state: is, flags, due, sourced: sourced === 1, chunks, envelope: intact ? envelope.toString() : undefined };
+}
+
+/**
+ * What is read from a queue file, by the queue's own thread and by commands
+ * that look at it from outside. Each read is short; nothing holds a transaction open.
+ */
+export class QueueReads {
+  readonly #page: Statement<[number, number], RawRow>;
+  readonly #body: Statement<[number], [chunks: number, body: number | null, crc: number | null, inline: Buffer | null]>;
+  readonly #firstChunk: Statement<[number], [crc: number, data: Buffer]>;
+  readonly #laterChunk: Statement<[number, number], [crc: number, data: Buffer]>;
+  readonly #tally: Statement<[], [state: number, count: number]>;
+  readonly #active: Statement<[], number>;
+  readonly #owners: Statement<[], string>;
+  readonly #due: DueScan;
+
+  constructor(db: Database) {
+    this.#page = db
+      .prepare<[number, number], RawRow>(`SELECT ${rowColumns} FROM message WHERE id > ? ORDER BY id LIMIT ?`)
+      .raw();
+    this.#body = db
+      .prepare<[number], [number, number | null, number | null, Buffer | null]>(
+        "SELECT chunks, body, body_crc, inline FROM message WHERE id = ?",
+      )
+      .raw();
+    this.#firstChunk = db.prepare<[number], [number, Buffer]>("SELECT crc, data FROM chunk WHERE id = ?").raw();
+    this.#laterChunk = db
+      .prepare<[number, number], [number, Buffer]>("SELECT crc, data FROM chunk WHERE body = ? AND seq = ? AND seq > 0")
+      .raw();
+    this.#tally = db.prepare<[], [number, number]>("SELECT state, count FROM tally").raw();
+    this.#active = db.prepare<[], number>("SELECT count(*) FROM message WHERE owner IS NOT NULL").pluck();
+    this.#owners = db
+      .prepare<[], string>(
+        `WITH RECURSIVE each (owner) AS (
+           SELECT min(owner) FROM message WHERE owner IS NOT NULL
+           UNION ALL SELECT (SELECT min(owner) FROM message WHERE owner > each.owner) FROM each WHERE each.owner IS NOT NULL)
+         SELECT owner FROM each WHERE owner IS NOT NULL UNION SELECT owner FROM unfinished`,
+      )
+      .pluck();
+    this.#due = new DueScan(db);
+  }
+
+  read(read: Read): ReadResultOf[ReadKind] {
+    switch (read.kind) {
+      case "chunk":
+        return this.chunk(read.id, read.index);
+      case "list":
+        return this.#page.all(read.after, read.limit).map(rowOf);
+      case "counts":
+        return this.#counts();
+      case "owners":
+        return this.#owners.all();
+      case "nextDue":
+        return this.#nextDue(read.excluding);
+      default:
+        return read satisfies never;
+    }
+  }
+
+  chunk(id: number, index: number): ReadResultOf["chunk"] {
+    const found = this.#body.get(id);
+    if (!found || index >= found[0]) return undefined;
+    const [, body, inlineCrc, inline] = found;
+    if (body === null) return inline && chunkCrc(id, 0, inline) === inlineCrc ? inline : "corrupt";
+    const chunk = index === 0 ? this.#firstChunk.get(body) : this.#laterChunk.get(body, index);
+    if (!chunk) return "corrupt";
+    const [crc, data] = chunk;
+    return chunkCrc(body, index, data) === crc ? data : "corrupt";
+  }
+
+  #counts(): number[] {
+    const counts = [this.#active.get() ?? 0, 0, 0, 0];
+    for (const [is, count] of this.#tally.all()) if (is !== state.active) counts[is] = count;
+    return counts;
+  }
+
+  #nextDue(excluding: readonly string[]): ReadResultOf["nextDue"] {
+    const { found, more } = this.#due.find(Number.MAX_SAFE_INTEGER, 1, excluding);
+    return { due: found[0]?.due, more };
+  }
+}

@@ -1,0 +1,112 @@
+import type { Database } from "better-sqlite3";
+
+/**
+ * The queue file's layout, and how an older one becomes the newest with mail in it.
+ * `user_version` counts the migrations done; `application_id` tells a queue
+ * from any other database.
+ *
+ * message   an envelope, and in the same row the body of one that has never been deferred: a small message
+ *           with one recipient is one row in and one row out. From the first deferral on its body is in
+ *           `chunk`, so that reading a million envelopes reads no bodies.
+ * chunk     bodies in pieces. The first has the body's number as its id, and needs no other index.
+ * unfinished bodies written ahead that no message has named yet.
+ * trace     what remains of a message that came from a source, so that the source is not taken twice.
+ * tally     how many messages are in a state, other than the active ones, which an index counts.
+ */
+export const migrations: readonly string[] = [
+  `CREATE TABLE message (
+    id INTEGER PRIMARY KEY,
+    state INTEGER NOT NULL,
+    flags INTEGER NOT NULL,
+    owner TEXT,
+    batch INTEGER,
+    due INTEGER NOT NULL,
+    destination TEXT NOT NULL,
+    source TEXT,
+    chunks INTEGER NOT NULL,
+    body INTEGER,
+    crc INTEGER NOT NULL,
+    envelope BLOB NOT NULL,
+    body_crc INTEGER,
+    inline BLOB
+  );
+  CREATE INDEX message_owned ON message (owner, batch) WHERE owner IS NOT NULL;
+  CREATE INDEX message_due ON message (due, id, destination) WHERE state = 1;
+  CREATE UNIQUE INDEX message_source ON message (source) WHERE source IS NOT NULL;
+  CREATE TABLE chunk (
+    id INTEGER PRIMARY KEY,
+    body INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    crc INTEGER NOT NULL,
+    data BLOB NOT NULL
+  );
+  CREATE UNIQUE INDEX chunk_rest ON chunk (body, seq) WHERE seq > 0;
+  CREATE TABLE unfinished (body INTEGER PRIMARY KEY, owner TEXT NOT NULL);
+  CREATE TABLE trace (
+    source TEXT PRIMARY KEY,
+    gone_ms INTEGER NOT NULL,
+    id INTEGER NOT NULL,
+    crc INTEGER NOT NULL,
+    envelope BLOB NOT NULL
+  );
+  CREATE INDEX trace_gone ON trace (gone_ms);
+  CREATE TABLE tally (state INTEGER PRIMARY KEY, count INTEGER NOT NULL);
+  INSERT INTO tally (state, count) VALUES (1, 0), (2, 0), (3, 0);`,
+];
+
+/** "PoQ1" */
+const applicationId = 0x506f5131;
+
+/** Not a queue file, or one of a newer Postern. */
+export class SchemaError extends Error {}
+
+/** Makes a new file a queue, or an older queue the newest; each step is a transaction. Throws SchemaError. */
+export function migrate(db: Database, steps: readonly string[] = migrations): void {
+  for (;;) {
+    const version = assertQueue(db, steps.length);
+    if (version === steps.length) return;
+    db.transaction(() => {
+      // Another process may have been first.
+      const now = assertQueue(db, steps.length);
+      const step = steps[now];
+      if (step === undefined) return;
+      db.exec(step);
+      db.pragma(`application_id = ${applicationId}`);
+      db.pragma(`user_version = ${now + 1}`);
+    }).immediate();
+  }
+}
+
+/** The version of a queue file, 0 for an empty file. Throws SchemaError for what is not a queue that we know. */
+export function assertQueue(db: Database, newest: number = migrations.length): number {
+  const version = db.pragma("user_version", { simple: true }) as number;
+  const id = db.pragma("application_id", { simple: true }) as number;
+  if (version === 0 && id === 0) {
+    const tables = db.prepare("SELECT count(*) FROM sqlite_schema").pluck().get() as number;
+    if (tables === 0) return 0;
+  }
+  if (id !== applicationId) throw new SchemaError(`${db.name} is a database, but not a mail queue`);
+  if (version > newest) {
+    throw new SchemaError(
+      `${db.name} was made by a newer Postern (its layout is version ${version}, this one knows ${newest}): install that version, or move the file away`,
+    );
+  }
+  return version;
+}
+
+/** SQLite before 3.51.3 can lose a commit in WAL mode when a checkpoint races with a writer (the "WAL-reset" fix). */
+const oldest = [3, 51, 3] as const;
+
+/** Throws an Error that says what to do. */
+export function assertSqliteVersion(version: string): void {
+  const parts = version.split(".").map(Number);
+  for (const [index, least] of oldest.entries()) {
+    const part = parts[index] ?? 0;
+    if (part > least) return;
+    if (part < least) {
+      throw new Error(
+        `the SQLite library is version ${version}, and the queue needs ${oldest.join(".")} or newer: install the better-sqlite3 that package-lock.json names (npm ci)`,
+      );
+    }
+  }
+}

@@ -1,0 +1,149 @@
+import { Worker } from "node:worker_threads";
+import { type Engine, EngineError, type Op, type ReadKind, type ReadOf, type ReadResultOf, type Result } from "../engine.ts";
+import { type Failure, type OpenOptions, pack, type Reply, type Request } from "./protocol.ts";
+
+/**
+ * The relay's end of the queue's thread (worker.ts).
+ *
+ *   starting -> ready    start    all code is loaded, no file is open
+ *   ready    -> open     open     after privileges are dropped
+ *   open     -> closed   close
+ *   any      -> dead     the thread ended or threw: everything outstanding fails, for good
+ *
+ * One batch is under way at a time; reads are numbered, and answered in between.
+ */
+export class SqliteEngine implements Engine {
+  readonly #worker: Worker;
+  readonly #reads = new Map<number, Settle<ReadResultOf[ReadKind]>>();
+  #readNumber = 0;
+  #commit: Settle<readonly Result[]> | undefined;
+  /** open or close, whichever is under way. */
+  #transition: Settle<number> | undefined;
+  #dead: EngineError | undefined;
+  #open = false;
+
+  private constructor(worker: Worker) {
+    this.#worker = worker;
+    worker.on("message", (reply: Reply) => this.#heard(reply));
+    worker.on("error", (error: Error) => this.#die(`the queue's thread has failed: ${error.message}`));
+    worker.on("exit", () => this.#die("the queue's thread has ended"));
+    // An open queue keeps a process alive only while something is asked of it.
+    worker.unref();
+  }
+
+  /** Starts the thread and loads all of its code. Throws an Error where SQLite cannot be loaded or is too old. */
+  static async start(): Promise<SqliteEngine> {
+    const worker = new Worker(new URL("./worker.ts", import.meta.url), { name: "queue" });
+    await new Promise<void>((resolve, reject) => {
+      const ended = () => reject(new Error("the queue's thread ended before it was ready"));
+      worker.once("message", () => {
+        worker.removeListener("error", reject);
+        worker.removeListener("exit", ended);
+        resolve();
+      });
+      worker.once("error", reject);
+      worker.once("exit", ended);
+    });
+    return new SqliteEngine(worker);
+  }
+
+  /** Opens the queue file; the largest id in it. Throws an Error that says what is wrong. */
+  async open(options: OpenOptions): Promise<number> {
+    const largestId = await this.#change({ kind: "open", options });
+    this.#open = true;
+    return largestId;
+  }
+
+  commit(batch: number, ops: readonly Op[]): Promise<readonly Result[]> {
+    return new Promise((resolve, reject) => {
+      if (this.#dead) return reject(this.#dead);
+      if (this.#commit) return reject(new EngineError("failed", "a batch is under way already"));
+      this.#commit = { resolve, reject };
+      const { packed, given } = pack(ops);
+      this.#ask({ kind: "commit", batch, packed, given }, [packed.buffer, ...given.map(({ buffer }) => buffer)]);
+    });
+  }
+
+  read<Kind extends ReadKind>(read: ReadOf<Kind>): Promise<ReadResultOf[Kind]> {
+    return new Promise((resolve, reject) => {
+      if (this.#dead) return reject(this.#dead);
+      const number = ++this.#readNumber;
+      this.#reads.set(number, { resolve: resolve as (result: ReadResultOf[ReadKind]) => void, reject });
+      this.#ask({ kind: "read", read, number });
+    });
+  }
+
+  /** Closes the file and ends the thread. A dead one is only ended. */
+  async close(): Promise<void> {
+    if (this.#open && !this.#dead) await this.#change({ kind: "close" });
+    this.#dead ??= new EngineError("failed", "the queue is closed");
+    await this.#worker.terminate();
+  }
+
+  #change(request: Request): Promise<number> {
+    return new Promise((resolve, reject) => {
+      if (this.#dead) return reject(this.#dead);
+      this.#transition = { resolve, reject };
+      this.#ask(request);
+    });
+  }
+
+  #ask(request: Request, transfer: readonly ArrayBufferLike[] = []): void {
+    this.#worker.ref();
+    this.#worker.postMessage(request, transfer as ArrayBuffer[]);
+  }
+
+  #heard(reply: Reply): void {
+    this.#take(reply);
+    if (!this.#commit && !this.#transition && this.#reads.size === 0) this.#worker.unref();
+  }
+
+  #take(reply: Reply): void {
+    switch (reply.kind) {
+      case "ready":
+        return;
+      case "opened":
+      case "closed":
+      case "notOpened": {
+        const transition = this.#transition;
+        this.#transition = undefined;
+        if (reply.kind === "notOpened") transition?.reject(new Error(reply.message));
+        else transition?.resolve(reply.kind === "opened" ? reply.largestId : 0);
+        return;
+      }
+      case "committed":
+      case "notCommitted": {
+        const commit = this.#commit;
+        this.#commit = undefined;
+        if (reply.kind === "committed") return commit?.resolve(reply.results);
+        if (reply.error.kind === "failed") this.#dead = engineError(reply.error);
+        return commit?.reject(engineError(reply.error));
+      }
+      case "answer":
+      case "noAnswer": {
+        const read = this.#reads.get(reply.number);
+        this.#reads.delete(reply.number);
+        if (reply.kind === "answer") return read?.resolve(reply.result);
+        return read?.reject(engineError(reply.error));
+      }
+      default:
+        return reply satisfies never;
+    }
+  }
+
+  #die(message: string): void {
+    this.#dead ??= new EngineError("failed", message);
+    const outstanding = [this.#commit, this.#transition, ...this.#reads.values()];
+    this.#commit = undefined;
+    this.#transition = undefined;
+    this.#reads.clear();
+    for (const each of outstanding) each?.reject(this.#dead);
+  }
+}
+
+interface Settle<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: Error) => void;
+}
+
+const engineError = ({ kind, message, index }: Failure): EngineError => new EngineError(kind, message, index);

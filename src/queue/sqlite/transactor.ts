@@ -1,0 +1,136 @@
+import type { Database, Statement } from "better-sqlite3";
+import Sqlite from "better-sqlite3";
+import type { Op, ReadKind, ReadOf, ReadResultOf, Result } from "../engine.ts";
+import { migrate, SchemaError } from "./schema.ts";
+import type { Failure, OpenOptions } from "./protocol.ts";
+import { QueueFile } from "./queue-file.ts";
+import { QueueReads } from "./queue-reads.ts";
+
+/**
+ * An open queue file, one batch a transaction. Lives in the queue's thread:
+ * everything here blocks.
+ *
+ * Checkpoints are made between batches, after the last one was answered, so
+ * that no acknowledgement waits for one; SQLite's own are a backstop only.
+ */
+export class Transactor {
+  readonly #db: Database;
+  readonly #file: QueueFile;
+  readonly #reads: QueueReads;
+  readonly #begin: Statement<[]>;
+  readonly #commit: Statement<[]>;
+  readonly #rollback: Statement<[]>;
+  readonly #checkpoint: Statement<[]>;
+  readonly #checkpoint_bytes: number;
+  /** Written since the last checkpoint, about. */
+  #written_bytes = 0;
+
+  /** Throws SchemaError, or what SQLite throws. The file exists already. */
+  constructor({ path, owner, pageCache_bytes, checkpoint_bytes }: OpenOptions) {
+    const db = new Sqlite(path, { fileMustExist: true, timeout: busy_ms });
+    try {
+      // Before anything is written: a new file takes it, an old one keeps its own.
+      db.pragma(`page_size = ${pageSize_bytes}`);
+      const mode = db.pragma("journal_mode = WAL", { simple: true });
+      if (mode !== "wal") throw new SchemaError(`${path}: the file system does not support SQLite's WAL mode`);
+      db.pragma("synchronous = FULL");
+      db.pragma(`cache_size = -${Math.ceil(pageCache_bytes / 1024)}`);
+      db.pragma(`wal_autocheckpoint = ${Math.ceil((8 * checkpoint_bytes) / pageSize_bytes)}`);
+      db.pragma("temp_store = MEMORY");
+      db.pragma("trusted_schema = OFF");
+      migrate(db);
+      this.#file = new QueueFile(db, owner);
+      this.#reads = new QueueReads(db);
+    } catch (error) {
+      db.close();
+      throw error;
+    }
+    this.#db = db;
+    this.#checkpoint_bytes = checkpoint_bytes;
+    this.#begin = db.prepare<[]>("BEGIN IMMEDIATE");
+    this.#commit = db.prepare<[]>("COMMIT");
+    this.#rollback = db.prepare<[]>("ROLLBACK");
+    this.#checkpoint = db.prepare<[]>("PRAGMA wal_checkpoint(PASSIVE)");
+  }
+
+  largestId(): number {
+    const sql = "SELECT max(ifnull((SELECT max(id) FROM message), 0), ifnull((SELECT max(id) FROM chunk), 0), ifnull((SELECT max(id) FROM trace), 0))";
+    return this.#db.prepare<[], number>(sql).pluck().get() ?? 0;
+  }
+
+  /** One result for each operation, or why there is none. */
+  commit(batch: number, ops: readonly Op[], size_bytes: number): Result[] | Failure {
+    let index = -1;
+    try {
+      this.#begin.run();
+      const results: Result[] = new Array(ops.length);
+      for (index = 0; index < ops.length; index++) results[index] = this.#file.apply(batch, ops[index] as Op);
+      index = -1;
+      this.#file.flushTally();
+      this.#commit.run();
+      this.#written_bytes += size_bytes + perBatch_bytes;
+      return results;
+    } catch (error) {
+      return this.#undo(error, index);
+    }
+  }
+
+  /** After a batch was answered: moves what the log has into the file, when there is enough of it. */
+  tidy(): Failure | undefined {
+    if (this.#written_bytes < this.#checkpoint_bytes) return undefined;
+    try {
+      this.#checkpoint.all();
+      this.#written_bytes = 0;
+      return undefined;
+    } catch (error) {
+      const failure = failureOf(error, -1);
+      // No room to grow the file: the log keeps it, and there is another time.
+      this.#written_bytes = 0;
+      return failure.kind === "failed" ? failure : undefined;
+    }
+  }
+
+  read(read: ReadOf<ReadKind>): ReadResultOf[ReadKind] | { readonly failure: Failure } {
+    try {
+      return this.#reads.read(read);
+    } catch (error) {
+      return { failure: failureOf(error, -1) };
+    }
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  #undo(error: unknown, index: number): Failure {
+    const failure = failureOf(error, index);
+    try {
+      if (this.#db.inTransaction) this.#rollback.run();
+    } catch (second) {
+      return { ...failureOf(second, -1), kind: "failed" };
+    }
+    this.#file.rolledBack();
+    return failure;
+  }
+}
+
+/** Larger than SQLite's own choice: a 64 KiB chunk is five pages and not seventeen, several small messages share one. */
+const pageSize_bytes = 8 * 1024;
+/** How long SQLite waits for another process that writes: the other generation of this relay, or an operator's command. */
+const busy_ms = 5000;
+/** What a batch writes beside its own bytes: the rest of pages that it touches. */
+const perBatch_bytes = 4 * pageSize_bytes;
+
+/**
+ * What a batch's failure means. What is not certainly harmless is "failed".
+ * An error that is no business of the disk's spoils only the operation at `index`.
+ */
+export function failureOf(error: unknown, index: number): Failure {
+  const message = error instanceof Error ? error.message : String(error);
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (code === "SQLITE_FULL") return { kind: "full", message, index };
+  if (code.startsWith("SQLITE_BUSY") || code.startsWith("SQLITE_LOCKED")) return { kind: "busy", message, index };
+  const harmless = code.startsWith("SQLITE_CONSTRAINT") || code === "SQLITE_TOOBIG" || !code.startsWith("SQLITE_");
+  if (harmless && index >= 0) return { kind: "refused", message, index };
+  return { kind: "failed", message: code ? `${message} (${code})` : message, index };
+}

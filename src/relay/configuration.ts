@@ -1,0 +1,90 @@
+import { checkConf } from "../conf/check.ts";
+import { evaluate } from "../conf/evaluate.ts";
+import { type ConfTexts, parseConf } from "../conf/load.ts";
+import { commandName, type MasterService, settingsOf } from "../conf/master-cf.ts";
+import { ConfError, describeProblem, type Problem } from "../conf/problem.ts";
+import type { Settings } from "../conf/settings.ts";
+import { allParams, type RelayConf, relayParams } from "./params.ts";
+
+/** An inet smtpd service of master.cf, with its own frozen configuration. */
+export interface SmtpdService {
+  readonly service: MasterService;
+  readonly conf: RelayConf;
+  readonly settings: Settings;
+}
+
+/** A transport that delivers by SMTP, with its own frozen configuration. */
+export interface SmtpTransport {
+  readonly name: string;
+  readonly conf: RelayConf;
+  readonly settings: Settings;
+  /** How many deliveries at once; undefined: as many as the parameters of the scheduler allow. */
+  readonly processLimit: number | undefined;
+}
+
+/** What a configuration comes to. Made once by each process, from the same texts. */
+export interface Configuration {
+  readonly settings: Settings;
+  readonly conf: RelayConf;
+  readonly smtpd: readonly SmtpdService[];
+  readonly transports: readonly SmtpTransport[];
+  /** What its owner should know, and what is written without effect. */
+  readonly warnings: readonly Problem[];
+  readonly notices: readonly Problem[];
+}
+
+/** Transports that exist whether master.cf names them or not: the defaults of transport parameters refer to them. */
+const builtInTransports = ["smtp", "relay"];
+
+/** Throws ConfError with everything that keeps this configuration from being used, what was found while it was read (`more`) included. */
+export function configure(texts: ConfTexts, more: readonly Problem[] = []): Configuration {
+  const parsed = parseConf(texts, allParams);
+  const findings = checkConf(parsed, allParams);
+  const problems = each([...more, ...parsed.problems, ...findings.problems]);
+  if (problems.length > 0) throw new ConfError(problems);
+  const { settings } = parsed;
+  const inet = parsed.services.filter(({ type, command }) => type === "inet" && commandName(command) === "smtpd");
+  const smtpd = inet.map((service) => smtpdService(service, settings));
+  const transports = smtpTransports(parsed.services, settings);
+  return {
+    settings,
+    conf: evaluate(relayParams, settings),
+    smtpd,
+    transports,
+    warnings: [...parsed.warnings, ...findings.warnings, ...(smtpd.length === 0 ? [noSmtpd(texts.directory)] : [])],
+    notices: findings.notices,
+  };
+}
+
+/** Each problem once: reading finds what parsing finds. */
+function each(problems: readonly Problem[]): Problem[] {
+  return [...new Map(problems.map((problem) => [describeProblem(problem), problem])).values()];
+}
+
+function noSmtpd(directory: string): Problem {
+  return {
+    file: `${directory}/master.cf`,
+    line: 0,
+    text: "has no inet service that runs smtpd: mail is taken from sendmail only",
+    remedy: "",
+  };
+}
+
+function smtpdService(service: MasterService, settings: Settings): SmtpdService {
+  const own = settingsOf(service, settings);
+  return { service, conf: evaluate(relayParams, own), settings: own };
+}
+
+function smtpTransports(services: readonly MasterService[], settings: Settings): SmtpTransport[] {
+  const named = services.filter(({ type, command }) => type === "unix" && commandName(command) === "smtp");
+  const transports = named.map((service) => {
+    const own = settingsOf(service, settings);
+    const processLimit = service.processLimit || undefined;
+    return { name: service.name, conf: evaluate(relayParams, own), settings: own, processLimit };
+  });
+  for (const name of builtInTransports) {
+    if (transports.some((each) => each.name === name)) continue;
+    transports.push({ name, conf: evaluate(relayParams, settings), settings, processLimit: undefined });
+  }
+  return transports;
+}

@@ -1,0 +1,68 @@
+import type { Log } from "../log/log.ts";
+import type { Clock, Timer } from "../runtime/clock.ts";
+import { errorCode, type Files } from "../runtime/files.ts";
+
+/** How often the file system is asked. In between, what it said last counts. */
+const interval_ms = 2000;
+
+/** With fewer inodes than this left, a file system is as good as full. */
+const leastInodes = 16;
+
+/**
+ * Whether there is room for another message: half again as much as the largest one
+ * may have, or queue_minfree if that is more (Postfix: mail_queue.c). Asked for each message, so it is answered at once
+ * from a figure that is renewed every two seconds.
+ */
+export class FreeSpace {
+  readonly #files: Files;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #directory: string;
+  readonly #least_bytes: number;
+  #enough = true;
+  #timer: Timer | undefined;
+  #closed = false;
+
+  constructor(
+    world: { readonly files: Files; readonly clock: Clock; readonly log: Log },
+    directory: string,
+    conf: { readonly message_size_limit: number; readonly queue_minfree: number },
+  ) {
+    this.#files = world.files;
+    this.#clock = world.clock;
+    this.#log = world.log;
+    this.#directory = directory;
+    this.#least_bytes = Math.max(conf.queue_minfree, conf.message_size_limit * 1.5);
+  }
+
+  async start(): Promise<void> {
+    await this.#look();
+  }
+
+  get enough(): boolean {
+    return this.#enough;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+  }
+
+  async #look(): Promise<void> {
+    try {
+      const { free_bytes, free_inodes } = await this.#files.space(this.#directory);
+      this.#note(free_bytes >= this.#least_bytes && (free_inodes >= leastInodes || free_inodes === 0), free_bytes);
+    } catch (error) {
+      this.#log.warning(`cannot tell the free space of ${this.#directory}: ${errorCode(error)}`);
+    }
+    if (!this.#closed) this.#timer = this.#clock.after(interval_ms, () => void this.#look(), { idle: true });
+  }
+
+  #note(enough: boolean, free_bytes: number): void {
+    if (enough === this.#enough) return;
+    this.#enough = enough;
+    const figures = `${free_bytes} bytes free in ${this.#directory}, ${this.#least_bytes} needed`;
+    if (enough) this.#log.info(`there is room again: ${figures}`);
+    else this.#log.warning(`not enough free space in mail queue: ${figures}; mail is refused until there is`);
+  }
+}

@@ -1,0 +1,168 @@
+import { splitList } from "../conf/param.ts";
+import type { Problem } from "../conf/problem.ts";
+import type { Settings } from "../conf/settings.ts";
+import { Maps, noMaps } from "../table/maps.ts";
+import { type FileSnapshot, TableError } from "../table/table.ts";
+import { TableSet } from "../table/table-set.ts";
+import { errorCode, type Files, readWhole } from "../runtime/files.ts";
+import type { Configuration } from "./configuration.ts";
+import { allParams, type RelayConf } from "./params.ts";
+import { tableFileLimit_bytes, type WatchedFile } from "./protocol.ts";
+
+/** How large a /file of patterns may be. */
+const patternFileLimit_bytes = 16 * 1024 * 1024;
+
+/** /files that name /files, to this depth. */
+const nestingLimit = 20;
+
+/**
+ * Every lookup table and /file that a configuration names, read as root at start and
+ * from then on exchanged for what the master sends. Look-ups need no privileges and wait for nothing.
+ *
+ * A table that main.cf names must open, or the start is refused; one that only a default
+ * names (alias_maps on a host without /etc/aliases.db) may be missing.
+ */
+export class Tables {
+  readonly #set: TableSet;
+  readonly #maps = new Map<string, Maps>();
+  readonly #texts = new Map<string, string | undefined>();
+  readonly #sourceTimes = new Map<string, number | undefined>();
+  readonly #files: Files;
+  readonly problems: Problem[] = [];
+  readonly warnings: Problem[] = [];
+
+  private constructor(files: Files, configuration: Configuration, warn: (text: string) => void) {
+    this.#files = files;
+    this.#set = new TableSet({
+      defaultType: configuration.conf.default_database_type,
+      read: (path) => readTable(files, path),
+      modified: (path) => this.#modified(path),
+      warn,
+    });
+  }
+
+  static async open(files: Files, configuration: Configuration, warn: (text: string) => void): Promise<Tables> {
+    const tables = new Tables(files, configuration, warn);
+    await tables.#openAll(configuration.conf, configuration.settings);
+    for (const { conf, settings } of configuration.smtpd) await tables.#openAll(conf, settings);
+    for (const { conf, settings } of configuration.transports) await tables.#openAll(conf, settings);
+    return tables;
+  }
+
+  /** The tables of one parameter. All were opened at start; what is no table is passed over. */
+  readonly maps = (references: readonly string[]): Maps => {
+    const slots = references.flatMap((reference) => this.#maps.get(reference)?.slots ?? []);
+    return slots.length === 0 ? noMaps : new Maps(slots);
+  };
+
+  /** The text of a /file; undefined where it cannot be read. */
+  readonly file = (path: string): string | undefined => this.#texts.get(path);
+
+  /** What the master has to follow for us. */
+  watched(): WatchedFile[] {
+    const indexes = this.#set.contents().map((path) => ({ path, role: "index" as const, limit_bytes: tableFileLimit_bytes }));
+    const sources = this.#set.sources().map((path) => ({ path, role: "source" as const, limit_bytes: 0 }));
+    return [...indexes, ...sources];
+  }
+
+  /** New bytes of a table's file. False when they are not in use: they were half-written, or are broken. */
+  replace(path: string, snapshot: FileSnapshot): Promise<boolean> {
+    return this.#set.replace(path, snapshot);
+  }
+
+  sourceChanged(path: string, mtime_ms: number): void {
+    this.#sourceTimes.set(path, mtime_ms);
+    this.#set.sourceChanged(path, mtime_ms || undefined);
+  }
+
+  stale(now_ms: number): string[] {
+    return this.#set.stale(now_ms);
+  }
+
+  async #openAll(conf: RelayConf, settings: Settings): Promise<void> {
+    for (const [name, param] of Object.entries(allParams)) {
+      if (param.kind !== "lookup tables" && param.kind !== "list") continue;
+      const words = conf[name as keyof RelayConf] as unknown as readonly string[];
+      for (const word of words) {
+        if (param.kind === "lookup tables") await this.#openTable(word, name, settings);
+        else await this.#openPattern(word, name, settings, 0);
+      }
+    }
+  }
+
+  /** In a list, only some words are tables or files: `!type:name`, `/path`. Network addresses have colons too. */
+  async #openPattern(pattern: string, name: string, settings: Settings, depth: number): Promise<void> {
+    const word = pattern.replace(/^!+/, "");
+    if (word.startsWith("/")) return this.#readFile(word, name, settings, depth);
+    if (/^(?:hash|texthash|inline|static):/.test(word)) await this.#openTable(word, name, settings);
+  }
+
+  async #openTable(reference: string, name: string, settings: Settings): Promise<void> {
+    if (this.#maps.has(reference)) return;
+    const place = settings.at(name) ?? { file: "", line: 0 };
+    try {
+      const maps = await this.#set.maps([reference], { foldCase: true });
+      const error = maps.slots.map(({ current }) => current).find((current) => current instanceof TableError);
+      if (!error) {
+        this.#maps.set(reference, maps);
+        return;
+      }
+      throw error;
+    } catch (error) {
+      if (!(error instanceof TableError)) throw error;
+      const problem = { ...place, text: `${name}: ${reference}: ${error.message}`, remedy: remedyFor(reference, error.message) };
+      if (settings.has(name)) this.problems.push(problem);
+      else this.warnings.push({ ...problem, text: `${problem.text} (a default; it is left out)`, remedy: "" });
+    }
+  }
+
+  async #readFile(path: string, name: string, settings: Settings, depth: number): Promise<void> {
+    if (this.#texts.has(path) || depth > nestingLimit || !isPatternFile(name)) return;
+    try {
+      const { bytes } = await readWhole(this.#files, path, patternFileLimit_bytes);
+      const text = bytes.toString();
+      this.#texts.set(path, text);
+      for (const line of text.split("\n")) {
+        for (const word of splitList(line.replace(/#.*/, ""))) await this.#openPattern(word, name, settings, depth + 1);
+      }
+    } catch (error) {
+      const place = settings.at(name) ?? { file: "", line: 0 };
+      const why = errorCode(error) || String(error);
+      this.problems.push({ ...place, text: `${name}: ${path} cannot be read: ${why}`, remedy: "Create it, or remove it from the list." });
+    }
+  }
+
+  async #modified(path: string): Promise<number | undefined> {
+    if (this.#sourceTimes.has(path)) return this.#sourceTimes.get(path);
+    return this.#files.facts(path).then(
+      ({ mtime_ms }) => mtime_ms,
+      () => undefined,
+    );
+  }
+}
+
+/** Lists in which a word with a slash in front is something else than a file of patterns. */
+const otherPaths = new Set(["maillog_file_prefixes", "import_environment"]);
+const isPatternFile = (name: string): boolean => !otherPaths.has(name);
+
+function remedyFor(reference: string, text: string): string {
+  if (!/no such file|ENOENT/i.test(text)) return "";
+  const [type = "", name = ""] = [reference.slice(0, reference.indexOf(":")), reference.slice(reference.indexOf(":") + 1)];
+  return type === "hash" ? `Make it: postmap ${reference}` : `Create ${name}, or remove it from the configuration.`;
+}
+
+async function readTable(files: Files, path: string): Promise<FileSnapshot> {
+  try {
+    const { bytes, facts } = await readWhole(files, path, tableFileLimit_bytes);
+    return { bytes, mtime_ms: facts.mtime_ms };
+  } catch (error) {
+    const words: Readonly<Record<string, string>> = {
+      ENOENT: "No such file or directory",
+      EACCES: "Permission denied",
+      EISDIR: "Is a directory",
+      EFBIG: `larger than ${tableFileLimit_bytes} bytes`,
+    };
+    const code = errorCode(error);
+    throw new TableError("config", `open database ${path}: ${words[code] ?? (code || String(error))}`);
+  }
+}

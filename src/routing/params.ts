@@ -1,0 +1,144 @@
+import { bool, int, list, tables, text } from "../conf/param.ts";
+
+/** What decides where an address belongs and where its mail goes. */
+export const routingParams = {
+  transport_maps: tables({
+    default: "",
+    since: "0.1",
+    doc: "Tables that say, for a recipient's address or domain, which transport and next hop its mail takes: transport:nexthop, where either may be left out. Looked up as user+extension@domain, user@domain, domain, its parent domains, and * at last.",
+  }),
+  sender_dependent_relayhost_maps: tables({
+    default: "",
+    since: "0.1",
+    doc: "Tables that give a relayhost for a sender, looked up as the whole address and as @domain. DUNNO ends the search without a result.",
+  }),
+  sender_dependent_default_transport_maps: tables({
+    default: "",
+    since: "0.1",
+    doc: "Tables that give a transport for a sender, in place of default_transport; looked up like sender_dependent_relayhost_maps.",
+  }),
+  empty_address_relayhost_maps_lookup_key: text({
+    default: "<>",
+    since: "0.1",
+    doc: "The key under which sender_dependent_relayhost_maps is asked for the null sender.",
+  }),
+  empty_address_default_transport_maps_lookup_key: text({
+    default: "<>",
+    since: "0.1",
+    doc: "The key under which sender_dependent_default_transport_maps is asked for the null sender.",
+  }),
+  default_transport: text({
+    default: "smtp",
+    since: "0.1",
+    doc: "The transport of mail for domains that are not listed anywhere: a name, or name:nexthop.",
+  }),
+  relay_transport: text({
+    default: "relay",
+    since: "0.1",
+    doc: "The transport of mail for relay_domains: a name, or name:nexthop.",
+  }),
+  local_transport: text({
+    default: "local:$myhostname",
+    since: "0.1",
+    doc: "The transport of mail for mydestination. With local, addresses are replaced by their aliases, and those without one bounce, since there is no delivery into mailboxes. Any other transport is used as it stands.",
+  }),
+  virtual_alias_domains: list({
+    default: "$virtual_alias_maps",
+    since: "0.1",
+    doc: "Domains all of whose addresses are aliases in virtual_alias_maps: names, /files or type:tables. Other addresses in them are unknown.",
+  }),
+  virtual_alias_maps: tables({
+    default: "$virtual_maps",
+    since: "0.1",
+    doc: "Tables that replace recipient addresses, local or not, by one or several others. Looked up as user+extension@domain, user@domain, user (in local domains) and @domain; a result @otherdomain keeps the user.",
+  }),
+  alias_maps: tables({
+    default: "hash:/etc/aliases, nis:mail.aliases",
+    since: "0.1",
+    doc: "Tables in the form of aliases(5) that replace names in mydestination by addresses or :include:/files of addresses. Commands and files as destinations are refused.",
+  }),
+  alias_database: tables({
+    default: "hash:/etc/aliases",
+    since: "0.1",
+    doc: "The tables that newaliases builds.",
+  }),
+  append_at_myorigin: bool({
+    default: "yes",
+    since: "0.1",
+    doc: "Complete an address without a domain, such as root, with @$myorigin.",
+  }),
+  append_dot_mydomain: bool({
+    default: "${{$compatibility_level} <level {1} ? {yes} : {no}}",
+    since: "0.1",
+    doc: "Complete a domain without a dot, as in user@host, with .$mydomain.",
+  }),
+  swap_bangpath: bool({
+    default: "yes",
+    since: "0.1",
+    doc: "Read site!user as user@site where the address has no domain.",
+  }),
+  allow_percent_hack: bool({
+    default: "yes",
+    since: "0.1",
+    doc: "Read user%domain as user@domain where the address has no domain, or only a local one.",
+  }),
+  resolve_dequoted_address: bool({
+    default: "yes",
+    since: "0.1",
+    doc: "Look for @, % and ! inside a quoted local part, too, when deciding where an address belongs.",
+  }),
+  resolve_null_domain: bool({
+    default: "no",
+    since: "0.1",
+    doc: "Take an address that ends in @ without a domain for a local one.",
+  }),
+  parent_domain_matches_subdomains: list({
+    default:
+      "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,qmqpd_authorized_clients,relay_domains,smtpd_access_maps",
+    since: "0.1",
+    doc: "The parameters in whose lists and tables example.com stands for its subdomains as well. In the others .example.com does.",
+  }),
+  empty_address_recipient: text({
+    default: "MAILER-DAEMON",
+    since: "0.1",
+    doc: "Who gets mail for the empty recipient address.",
+  }),
+  propagate_unmatched_extensions: list({
+    default: "canonical, virtual",
+    since: "0.1",
+    doc: "Of virtual, alias, include: which results get the address extension that was left off to find them.",
+  }),
+  owner_request_special: bool({
+    default: "yes",
+    since: "0.1",
+    doc: "Mail to a list gets the sender owner-list where there is such an alias; owner-list and list-request are never split at a recipient_delimiter of -.",
+  }),
+  expand_owner_alias: bool({
+    default: "no",
+    since: "0.1",
+    doc: "Use what owner-list stands for as the sender, in place of owner-list itself.",
+  }),
+  show_user_unknown_table_name: bool({
+    default: "yes",
+    since: "0.1",
+    doc: "Tell clients in which kind of table an unknown recipient was looked for.",
+  }),
+  virtual_alias_recursion_limit: int({
+    default: "1000",
+    min: 1,
+    since: "0.1",
+    doc: "How often an address may be replaced by virtual_alias_maps, one result after the other, before that is taken for a loop.",
+  }),
+  virtual_alias_expansion_limit: int({
+    default: "1000",
+    min: 1,
+    since: "0.1",
+    doc: "How many addresses one recipient may become by virtual_alias_maps.",
+  }),
+  virtual_alias_address_length_limit: int({
+    default: "1000",
+    min: 1,
+    since: "0.1",
+    doc: "The longest address that virtual_alias_maps may give.",
+  }),
+} as const;

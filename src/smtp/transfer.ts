@@ -1,0 +1,234 @@
+/**
+ * One transaction on the wire: writes what the machine (transaction.ts) says,
+ * feeds it the replies, and sends the body without ever holding more of it than
+ * a chunk. No promise per line: one for the whole, and one a chunk of large bodies.
+ *
+ * The final dot goes out only after every byte of the body; where the body
+ * cannot be read to its end the connection is dropped, so that the server never
+ * takes half a message for a whole one.
+ */
+import type { BodyReader } from "../queue/message.ts";
+import type { ServerReply } from "../rfc5321/reply-parser.ts";
+import { BodyEncoder } from "./body.ts";
+import { Downgrade } from "./downgrade.ts";
+import type { Listener } from "./dialogue.ts";
+import type { Session } from "./session.ts";
+import { type Awaited, type Settled, type Step, Transaction } from "./transaction.ts";
+import { CommandGroup } from "./wire.ts";
+import { type Break, type Stage, transactionStages } from "./words.ts";
+
+export interface TransferLimits {
+  readonly mail_s: number;
+  readonly rcpt_s: number;
+  readonly data_s: number;
+  readonly transfer_s: number;
+  readonly dot_s: number;
+  readonly leastRate_bytes_per_s: number;
+  readonly lineLength_bytes: number;
+}
+
+export interface TransferJob {
+  readonly mail: string;
+  readonly rcpts: readonly string[];
+  /** Chunk 0, read before anything was said. */
+  readonly first: Buffer;
+  /** There is more than chunk 0. */
+  readonly more: boolean;
+  readonly body: BodyReader;
+  readonly downgrade: boolean;
+  /** Say QUIT as soon as it is safe. */
+  readonly last: boolean;
+}
+
+export interface TransferEnd {
+  readonly settled: readonly Settled[];
+  /** It broke off: the connection is dead, and who is not settled is not delivered to (or, at the dot, perhaps is). */
+  readonly broken: { readonly why: Break | "unreadable"; readonly stage: Stage } | undefined;
+  /** The server has answered something. */
+  readonly answered: boolean;
+  readonly resetDue: boolean;
+  /** QUIT has been said. */
+  readonly quit: boolean;
+  readonly folded: boolean;
+  readonly junk: readonly string[];
+}
+
+const dot = Buffer.from(".\r\n");
+const dotQuit = Buffer.from(".\r\nQUIT\r\n");
+
+export function transfer(session: Session, job: TransferJob, limits: TransferLimits): Promise<TransferEnd> {
+  return new Promise((resolve) => new Transfer(session, job, limits, resolve).begin());
+}
+
+class Transfer implements Listener {
+  readonly #session: Session;
+  readonly #job: TransferJob;
+  readonly #limits: TransferLimits;
+  readonly #resolve: (end: TransferEnd) => void;
+  readonly #machine: Transaction;
+  readonly #settled: Settled[] = [];
+  readonly #junk: string[] = [];
+  #stage: Stage = transactionStages.mail;
+  #answered = false;
+  #over = false;
+  #quit = false;
+  #folded = false;
+  /** Body bytes are still to be written, or to be taken by the kernel. */
+  #sending = false;
+  #drained: (() => void) | undefined;
+
+  constructor(session: Session, job: TransferJob, limits: TransferLimits, resolve: (end: TransferEnd) => void) {
+    this.#session = session;
+    this.#job = job;
+    this.#limits = limits;
+    this.#resolve = resolve;
+    this.#machine = new Transaction(job.mail, job.rcpts, session.facts.features.pipelining);
+  }
+
+  begin(): void {
+    this.#session.uses++;
+    this.#session.facts.dialogue.attend(this);
+    this.#take(this.#machine.begin());
+  }
+
+  onReply(reply: ServerReply): void {
+    this.#answered = true;
+    if (this.#sending) {
+      // Too early: the server will not have it, or is out of step. It cannot have taken what it has not got.
+      if (reply.code < 400) return this.#break("unsolicited");
+      this.#take(this.#machine.onReply(reply));
+      this.#session.facts.dialogue.destroy();
+      return;
+    }
+    this.#take(this.#machine.onReply(reply));
+  }
+
+  onJunk(line: string): void {
+    this.#session.sour = true;
+    if (this.#junk.length < 10) this.#junk.push(line);
+  }
+
+  onDrained(): void {
+    const resume = this.#drained;
+    this.#drained = undefined;
+    resume?.();
+  }
+
+  onBreak(why: Break): void {
+    this.#end({ why, stage: this.#stage });
+  }
+
+  #break(why: Break | "unreadable"): void {
+    if (this.#over) return;
+    this.#session.facts.dialogue.destroy();
+    this.#end({ why, stage: this.#stage });
+  }
+
+  #take({ send, settled, awaits }: Step): void {
+    if (settled) this.#settled.push(settled);
+    if (awaits === undefined) return this.#end(undefined);
+    this.#await(awaits);
+    if (send === undefined) return;
+    if (send === "body") this.#sendBody();
+    else if (send === "dot") this.#session.facts.dialogue.send(this.#finalDot());
+    else this.#sendCommands(send);
+  }
+
+  #await(awaits: Awaited): void {
+    const { mail_s, rcpt_s, data_s, dot_s } = this.#limits;
+    this.#stage = transactionStages[awaits];
+    const seconds = awaits === "mail" ? mail_s : awaits === "rcpt" ? rcpt_s : awaits === "data" ? data_s : dot_s;
+    this.#session.facts.dialogue.within(seconds);
+  }
+
+  #sendCommands(commands: readonly string[]): void {
+    const group = new CommandGroup();
+    for (const command of commands) group.add(command);
+    this.#session.facts.dialogue.send(group.take());
+  }
+
+  /** With pipelining, QUIT goes with the dot: no reply to it is waited for. */
+  #finalDot(): Buffer {
+    this.#quit = this.#job.last && this.#session.facts.features.pipelining;
+    return this.#quit ? dotQuit : dot;
+  }
+
+  #sendBody(): void {
+    const { first, more, downgrade } = this.#job;
+    if (more || downgrade) {
+      // Only reading the body can throw here; what was read before is of no use without the rest.
+      this.#sendLarge().catch(() => this.#break("unreadable"));
+      return;
+    }
+    const encoder = new BodyEncoder(this.#limits.lineLength_bytes);
+    const encoded = encoder.push(first);
+    this.#folded = encoder.folded;
+    const taken = this.#session.facts.dialogue.send(Buffer.concat([encoded, encoder.end(), this.#finalDot()]));
+    if (taken) return;
+    this.#sending = true;
+    this.#stage = "sending message body";
+    this.#session.facts.dialogue.within(this.#limits.transfer_s);
+    this.#drained = () => this.#sent();
+  }
+
+  #sent(): void {
+    this.#sending = false;
+    this.#await("dot");
+  }
+
+  async #sendLarge(): Promise<void> {
+    const { first, more, body, downgrade } = this.#job;
+    const encoder = new BodyEncoder(this.#limits.lineLength_bytes);
+    const converter = downgrade ? new Downgrade() : undefined;
+    this.#sending = true;
+    this.#stage = "sending message body";
+    let budget_s = this.#limits.transfer_s;
+    for (let index = 0; ; index++) {
+      const chunk = index === 0 ? first : more ? await body.chunk(index) : undefined;
+      if (this.#over) return;
+      const bytes = chunk ?? converter?.end();
+      if (bytes) {
+        budget_s = await this.#sendChunk(encoder.push(chunk && converter ? converter.push(chunk) : bytes), budget_s);
+        if (this.#over) return;
+      }
+      if (chunk === undefined) break;
+    }
+    this.#folded = encoder.folded;
+    const taken = this.#session.facts.dialogue.send(Buffer.concat([encoder.end(), this.#finalDot()]));
+    if (taken) this.#sent();
+    else this.#drained = () => this.#sent();
+  }
+
+  /** What has gone out earns time for what is left, so that only a server that takes too little a second is given up on. */
+  async #sendChunk(bytes: Buffer, budget_s: number): Promise<number> {
+    const { transfer_s, leastRate_bytes_per_s } = this.#limits;
+    if (bytes.length === 0) return budget_s;
+    const { dialogue } = this.#session.facts;
+    dialogue.within(budget_s);
+    if (!dialogue.send(bytes)) {
+      await new Promise<void>((resolve) => {
+        this.#drained = resolve;
+      });
+    }
+    return Math.min(transfer_s, dialogue.remaining_s() + bytes.length / leastRate_bytes_per_s);
+  }
+
+  #end(broken: TransferEnd["broken"]): void {
+    if (this.#over) return;
+    this.#over = true;
+    // Whoever waits for the kernel to take more must see that it is over.
+    this.onDrained();
+    const { dialogue } = this.#session.facts;
+    dialogue.leave();
+    if (this.#quit) dialogue.close();
+    this.#resolve({
+      settled: this.#settled,
+      broken,
+      answered: this.#answered,
+      resetDue: this.#machine.resetDue,
+      quit: this.#quit,
+      folded: this.#folded,
+      junk: this.#junk,
+    });
+  }
+}

@@ -1,0 +1,686 @@
+/**
+ * The SMTP server's side of one session, without socket, clock or queue: a
+ * command line in, what to do out (RFC 5321 section 4; RFC 1870, 2920, 3461,
+ * 6152, 6531).
+ *
+ * States, and what makes each move:
+ *   idle         -> transaction   MAIL, accepted
+ *   transaction  -> ready         RCPT, accepted: there is a queue id now
+ *   ready        -> data          DATA: the driver reads up to the end of data
+ *   data         -> idle          finished()
+ *   any but data -> idle          RSET, HELO, EHLO
+ *   any but data -> (over)        QUIT, too many errors, a client out of step
+ *
+ * Invariants
+ *  1. "data" is only ever given with a sender and at least one accepted recipient.
+ *  2. Between "check" and checked(), and between "data" and finished(), no line() is called.
+ *  3. A refused command changes nothing but counts; a refused MAIL leaves no transaction.
+ */
+import type { Log } from "../log/log.ts";
+import type { Notify } from "../queue/message.ts";
+import { type CommandLine, parseCommand, splitParameter } from "../rfc5321/command.ts";
+import { parsePath, splitAddress, unquoteLocal } from "../rfc5321/path.ts";
+import type { Reply } from "../rfc5321/reply.ts";
+import { decodeXtext } from "../rfc5321/xtext.ts";
+import { CommandCounts, type CommandName, commandNames } from "./counts.ts";
+import type { SmtpdConf } from "./params.ts";
+import type { Client, IntakeResult, RecipientFacts, Transaction, TransactionRecipient } from "./ports.ts";
+import { evaluate, type Restriction, type Verdict } from "./restrictions.ts";
+import { escaped, logs, printable, replies } from "./words.ts";
+
+/** What the driver does next. Texts are without their final CRLF; several lines have CRLF between them. */
+export type Action =
+  /** Say it, and go on with the next command. */
+  | { readonly kind: "reply"; readonly text: string }
+  /** Find out what this recipient is, and tell checked(). */
+  | { readonly kind: "check"; readonly recipient: string; readonly sender: string }
+  /** Say it, then read the message for this transaction, then tell finished(). */
+  | { readonly kind: "data"; readonly text: string; readonly transaction: Transaction }
+  /** Say it and close. */
+  | { readonly kind: "end"; readonly text: string };
+
+/** What all sessions of one service share. */
+export interface DialogueSetting {
+  readonly conf: SmtpdConf;
+  readonly relayRestrictions: readonly Restriction[];
+  readonly recipientRestrictions: readonly Restriction[];
+  /** The service's name, for the log. */
+  readonly service: string;
+  nextId(): string;
+  freeSpace(): boolean;
+  now(): number;
+}
+
+/** What is special to one session. */
+export interface DialogueClient {
+  readonly client: Client;
+  /** permit_mynetworks applies. */
+  readonly inMynetworks: boolean;
+  /** smtpd_forbid_bare_newline_exclusions. */
+  readonly mayBareLf: boolean;
+  /** One more message or recipient; the number in this time unit, 0 where no limit applies. */
+  count(event: "message" | "recipient"): number;
+  /** What the client has sent behind the line in hand. */
+  following(): Buffer | undefined;
+}
+
+/** Commands of which a client may send only so many between messages. */
+const junk: ReadonlySet<string> = new Set(["HELO", "EHLO", "RSET", "NOOP", "VRFY"]);
+/** Commands that end a pipelined group (RFC 2920 section 3.1). */
+const last: ReadonlySet<string> = new Set(["HELO", "EHLO", "DATA", "NOOP", "VRFY"]);
+const known: ReadonlySet<string> = new Set(
+  commandNames.filter((name) => name !== "unknown").map((name) => name.toUpperCase()),
+);
+
+const largestSize = 2n ** 63n - 1n;
+
+interface Open {
+  sender: string;
+  smtputf8: boolean;
+  body: "7BIT" | "8BITMIME" | undefined;
+  declaredSize_bytes: number;
+  envid: string | undefined;
+  ret: "FULL" | "HDRS" | undefined;
+  arrival_ms: number;
+  id: string;
+  recipients: TransactionRecipient[];
+}
+
+export class Dialogue {
+  readonly counts = new CommandCounts();
+  readonly #setting: DialogueSetting;
+  readonly #conf: SmtpdConf;
+  readonly #own: DialogueClient;
+  readonly #client: Client;
+  readonly #log: Log;
+  readonly #discard: ReadonlySet<string>;
+  #where = "CONNECT";
+  #helo = "";
+  #protocol: "SMTP" | "ESMTP" = "SMTP";
+  #open: Open | undefined;
+  #errors = 0;
+  #junk = 0;
+  #overshoot = 0;
+  #outOfStep = false;
+  #checking: { recipient: TransactionRecipient; vrfy: string | undefined } | undefined;
+
+  constructor(setting: DialogueSetting, own: DialogueClient, log: Log) {
+    this.#setting = setting;
+    this.#conf = setting.conf;
+    this.#own = own;
+    this.#client = own.client;
+    this.#log = log;
+    this.#discard = new Set(setting.conf.smtpd_discard_ehlo_keywords);
+  }
+
+  /** The last thing that the client got right, for "lost connection after …". */
+  get where(): string {
+    return this.#where;
+  }
+
+  /** The queue id once there is one, or "NOQUEUE". */
+  get queueId(): string {
+    return this.#open?.id || "NOQUEUE";
+  }
+
+  /** Nothing would be lost by ending the session here. */
+  get idle(): boolean {
+    return this.#open === undefined;
+  }
+
+  /** The client has made so many errors that its replies are held back. */
+  get slow(): boolean {
+    return this.#errors >= this.#conf.smtpd_soft_error_limit;
+  }
+
+  greet(): Action {
+    if (this.#speaksTooEarly()) return this.#end(replies.outOfStep);
+    return this.#reply(replies.greeting(this.#conf.smtpd_banner));
+  }
+
+  /** A line longer than line_length_limit; `begin` is what was kept of it. */
+  tooLong(begin: string): Action {
+    this.#log.warning(logs.tooLong(this.#client, this.#conf.line_length_limit, printable(begin)));
+    return this.#fail(replies.tooLong(this.#conf.myhostname));
+  }
+
+  /** One command line, without its end. `undefined`: it was not UTF-8. */
+  line(text: string | undefined, bareLf: boolean): Action {
+    if (bareLf && this.#refusesBareLf) {
+      this.#logReject(replies.bareLf(this.#conf.smtpd_forbid_bare_newline_reject_code, this.#conf.myhostname));
+      return this.#end(this.bareLfReply);
+    }
+    if (text === undefined) return this.#unknown(replies.badUtf8);
+    const command = parseCommand(text);
+    if (command.verb === "") return this.#unknown(replies.badSyntax);
+    if (this.#isNoop(command.verb)) {
+      if (this.#junk++ > this.#conf.smtpd_junk_command_limit) this.#errors++;
+      return this.#settled(this.#reply(replies.ok));
+    }
+    if (!known.has(command.verb)) return this.#unknownCommand(command.verb, text);
+    return this.#knownCommand(command);
+  }
+
+  get #refusesBareLf(): boolean {
+    return this.#conf.smtpd_forbid_bare_newline === "reject" && !this.#own.mayBareLf;
+  }
+
+  /** The reply to a message in which a line ended without CR, if that is refused. */
+  get bareLfReply(): string {
+    return replies.bareLf(this.#conf.smtpd_forbid_bare_newline_reject_code, this.#conf.myhostname);
+  }
+
+  /** What became of the recipient of the last "check"; undefined: nobody can tell at the moment. */
+  checked(facts: RecipientFacts | undefined): Action {
+    const checking = this.#checking;
+    if (!checking) throw new Error("no recipient is being checked");
+    this.#checking = undefined;
+    const address = checking.recipient.address;
+    const refusal = facts ? this.#refusal(address, facts) : replies.lookupFailure(bareForm(address));
+    const name = checking.vrfy === undefined ? "rcpt" : "vrfy";
+    if (refusal !== undefined) {
+      this.#logReject(refusal, undefined, address);
+      return this.#settled(this.#fail(refusal));
+    }
+    if (checking.vrfy !== undefined) {
+      this.counts.succeeded(name);
+      return this.#settled(this.#reply(replies.vrfy(checking.vrfy)));
+    }
+    this.#accept(checking.recipient);
+    this.counts.succeeded(name);
+    return rcptOk;
+  }
+
+  #accept(recipient: TransactionRecipient): void {
+    const open = this.#open;
+    if (!open) throw new Error("a recipient without a transaction");
+    if (open.id === "") {
+      open.id = this.#setting.nextId();
+      this.#log.info(logs.taken(open.id, this.#client));
+    }
+    open.recipients.push(recipient);
+  }
+
+  /** The whole message came. What became of it, or a reply of the driver's own; the session goes on. */
+  finished(result: IntakeResult | string): Action {
+    this.#where = "END-OF-MESSAGE";
+    this.#open = undefined;
+    this.#overshoot = 0;
+    if (typeof result !== "string" && result.kind === "queued") {
+      this.#errors = 0;
+      this.#junk = 0;
+      this.counts.succeeded("data");
+      return this.#reply(replies.queued(result.id));
+    }
+    return this.#settled(this.#fail(typeof result === "string" ? result : written(result.reply)));
+  }
+
+  /** A message with a bare LF that is refused. */
+  refuseBareLf(): Action {
+    this.#where = "END-OF-MESSAGE";
+    this.#logReject(this.bareLfReply);
+    return this.finished(this.bareLfReply);
+  }
+
+  /** `smtpd_forbid_bare_newline = reject` applies to this client. */
+  get refusesBareLf(): boolean {
+    return this.#refusesBareLf;
+  }
+
+  // Commands
+
+  #knownCommand(command: CommandLine): Action {
+    const name = command.verb.toLowerCase() as CommandName;
+    this.counts.tried(name);
+    this.#where = command.verb;
+    if ((this.#protocol !== "ESMTP" || last.has(command.verb)) && this.#speaksTooEarly()) {
+      return this.#end(replies.outOfStep);
+    }
+    const errors = this.#errors;
+    const action = this.#run(command);
+    const decided = action.kind === "reply" || action.kind === "end";
+    if (decided && this.#errors === errors) this.counts.succeeded(name);
+    if (junk.has(command.verb) && this.#junk++ > this.#conf.smtpd_junk_command_limit) this.#errors++;
+    return decided ? this.#settled(action) : action;
+  }
+
+  #run(command: CommandLine): Action {
+    switch (command.verb) {
+      case "HELO":
+        return this.#hello(command, "SMTP");
+      case "EHLO":
+        return this.#hello(command, "ESMTP");
+      case "MAIL":
+        return this.#mail(command);
+      case "RCPT":
+        return this.#rcpt(command);
+      case "DATA":
+        return this.#data(command);
+      case "RSET":
+        if (command.words.length > 0) return this.#fail(replies.rsetSyntax);
+        this.#reset();
+        return this.#reply(replies.ok);
+      case "NOOP":
+        return this.#reply(replies.ok);
+      case "VRFY":
+        return this.#vrfy(command);
+      case "HELP":
+        return this.#reply(replies.help);
+      case "QUIT":
+        return this.#end(replies.bye);
+      case "AUTH":
+        return this.#fail(replies.authDisabled);
+      case "XCLIENT":
+      case "XFORWARD":
+        return this.#fail(replies.notAuthorised);
+      case "STARTTLS":
+        return this.#fail(command.words.length > 0 ? replies.startTlsSyntax : replies.notImplemented);
+      default:
+        return this.#fail(replies.notImplemented);
+    }
+  }
+
+  #hello(command: CommandLine, protocol: "SMTP" | "ESMTP"): Action {
+    if (command.words.length === 0) {
+      return this.#fail(protocol === "SMTP" ? replies.heloSyntax : replies.ehloSyntax);
+    }
+    this.#reset();
+    this.#helo = printable(command.words.join(" ")).replace(/[ <>()\\";@]/g, "?");
+    // HELO after EHLO does not take PIPELINING back from a client that was offered it.
+    if (protocol === "ESMTP") this.#protocol = protocol;
+    if (protocol === "SMTP") return this.#reply(`250 ${this.#conf.myhostname}`);
+    const words = this.#features();
+    return this.#reply(words.map((word, index) => `250${index < words.length - 1 ? "-" : " "}${word}`).join("\r\n"));
+  }
+
+  #features(): string[] {
+    const {
+      conf: { myhostname, message_size_limit, disable_vrfy_command, smtputf8_enable },
+    } = this.#setting;
+    const offers = (keyword: string): boolean => !this.#discard.has(keyword);
+    if (this.#discard.size > 0 && offers("silent-discard"))
+      this.#log.info(logs.discarding([...this.#discard].join(", ")));
+    const words = [myhostname];
+    if (offers("pipelining")) words.push("PIPELINING");
+    if (offers("size")) words.push(message_size_limit > 0 ? `SIZE ${message_size_limit}` : "SIZE");
+    if (offers("vrfy") && !disable_vrfy_command) words.push("VRFY");
+    if (offers("enhancedstatuscodes")) words.push("ENHANCEDSTATUSCODES");
+    if (offers("8bitmime")) words.push("8BITMIME");
+    if (offers("dsn")) words.push("DSN");
+    if (offers("smtputf8") && smtputf8_enable) words.push("SMTPUTF8");
+    return words;
+  }
+
+  get #takesUtf8(): boolean {
+    return this.#conf.smtputf8_enable && !this.#discard.has("smtputf8");
+  }
+
+  #mail(command: CommandLine): Action {
+    const { words } = command;
+    if (this.#conf.smtpd_helo_required && this.#helo === "") return this.#fail(replies.heloFirst);
+    if (this.#open) return this.#fail(replies.nestedMail);
+    if (words.length < 2 || words[0]?.toLowerCase() !== "from:") return this.#fail(replies.mailSyntax);
+    const rate = this.#own.count("message");
+    if (rate > this.#conf.smtpd_client_message_rate_limit) {
+      this.#log.warning(logs.messageRate(rate, this.#client, this.#setting.service));
+      return this.#fail(replies.tooMuchMail(this.#client));
+    }
+    const smtputf8 = this.#takesUtf8 && words.some((word, index) => index > 1 && word.toUpperCase() === "SMTPUTF8");
+    const sender = this.#path(command, smtputf8, replies.badSender);
+    if (typeof sender !== "string") return sender;
+    const open: Open = {
+      sender,
+      smtputf8,
+      body: undefined,
+      declaredSize_bytes: 0,
+      envid: undefined,
+      ret: undefined,
+      arrival_ms: 0,
+      id: "",
+      recipients: [],
+    };
+    for (let index = 2; index < words.length; index++) {
+      const problem = this.#mailParameter(words[index] ?? "", open);
+      if (problem !== undefined) return this.#fail(problem);
+    }
+    return this.#admit(open);
+  }
+
+  #admit(open: Open): Action {
+    const limit = this.#conf.message_size_limit;
+    if (limit > 0 && open.declaredSize_bytes > limit) {
+      this.#logReject(replies.tooLarge, open.sender);
+      return this.#fail(replies.tooLarge);
+    }
+    if (!this.#setting.freeSpace()) {
+      this.#logReject(replies.noSpace);
+      this.#log.warning(logs.noSpace(limit));
+      return this.#fail(replies.noSpace);
+    }
+    open.arrival_ms = this.#setting.now();
+    this.#open = open;
+    return mailOk;
+  }
+
+  /** Undefined, or the reply that refuses the parameter. */
+  #mailParameter(word: string, open: Open): string | undefined {
+    const { name, value } = splitParameter(word);
+    switch (name) {
+      case "BODY":
+        if (!/^(?:7BIT|8BITMIME)$/i.test(value ?? "")) break;
+        open.body = value?.toUpperCase() === "7BIT" ? "7BIT" : "8BITMIME";
+        return undefined;
+      case "SIZE":
+        if (value === undefined) break;
+        if (!/^\d+$/.test(value)) return replies.badSize;
+        if (value.length > 19 || BigInt(value) > largestSize) return replies.impossibleSize;
+        open.declaredSize_bytes = Number(value);
+        return undefined;
+      case "SMTPUTF8":
+        if (value !== undefined || !this.#takesUtf8) break;
+        return undefined;
+      case "AUTH":
+        // Taken and ignored, as RFC 4954 section 5 allows: nobody is authenticated here.
+        if (value === undefined) break;
+        return undefined;
+      case "RET":
+        if (value === undefined) break;
+        return this.#ret(value, open);
+      case "ENVID":
+        if (value === undefined) break;
+        return this.#envid(value, open);
+    }
+    return replies.unsupportedOption(printable(word));
+  }
+
+  #ret(value: string, open: Open): string | undefined {
+    const wanted = value.toUpperCase();
+    if (this.#discard.has("dsn")) return replies.dsnDisabled;
+    if (open.ret !== undefined || (wanted !== "FULL" && wanted !== "HDRS")) return replies.badRet;
+    open.ret = wanted;
+    return undefined;
+  }
+
+  #envid(value: string, open: Open): string | undefined {
+    if (this.#discard.has("dsn")) return replies.dsnDisabled;
+    if (open.envid !== undefined || value === "" || !isPrintable(decodeXtext(value))) return replies.badEnvid;
+    open.envid = value;
+    return undefined;
+  }
+
+  #rcpt(command: CommandLine): Action {
+    const open = this.#open;
+    const { words } = command;
+    if (!open) return this.#fail(replies.needMail);
+    if (words.length < 2 || words[0]?.toLowerCase() !== "to:") return this.#fail(replies.rcptSyntax);
+    const limited = this.#recipientRate();
+    if (limited) return limited;
+    const address = this.#path(command, open.smtputf8, replies.badRecipient);
+    if (typeof address !== "string") return address;
+    if (address === "") return this.#fail(replies.badRecipient);
+    const recipient: { address: string; notify: Notify; orcpt: string | undefined } = {
+      address,
+      notify: undefined,
+      orcpt: undefined,
+    };
+    for (let index = 2; index < words.length; index++) {
+      const problem = this.#rcptParameter(words[index] ?? "", recipient);
+      if (problem !== undefined) return this.#fail(problem);
+    }
+    const limit = this.#conf.smtpd_recipient_limit;
+    if (limit > 0 && open.recipients.length >= limit) {
+      const forgiven = this.#overshoot++ < this.#conf.smtpd_recipient_overshoot_limit;
+      return forgiven ? this.#reply(replies.tooManyRecipients) : this.#fail(replies.tooManyRecipients);
+    }
+    this.#checking = { recipient, vrfy: undefined };
+    return { kind: "check", recipient: address, sender: open.sender };
+  }
+
+  #recipientRate(): Action | undefined {
+    const rate = this.#own.count("recipient");
+    if (rate <= this.#conf.smtpd_client_recipient_rate_limit) return undefined;
+    this.#log.warning(logs.recipientRate(rate, this.#client, this.#setting.service));
+    return this.#fail(replies.tooManyFrom(this.#client));
+  }
+
+  #rcptParameter(word: string, recipient: { notify: Notify; orcpt: string | undefined }): string | undefined {
+    const { name, value } = splitParameter(word);
+    if (value === undefined || (name !== "NOTIFY" && name !== "ORCPT"))
+      return replies.unsupportedOption(printable(word));
+    if (this.#discard.has("dsn")) return replies.dsnDisabled;
+    if (name === "NOTIFY") {
+      const notify = parseNotify(value);
+      if (recipient.notify || !notify) return replies.badNotify;
+      recipient.notify = notify;
+      return undefined;
+    }
+    if (recipient.orcpt !== undefined || !isOrcpt(value)) return replies.badOrcpt;
+    recipient.orcpt = value;
+    return undefined;
+  }
+
+  #data(command: CommandLine): Action {
+    const open = this.#open;
+    if (!open) return this.#fail(replies.needRcpt);
+    // In a pipelined group DATA follows although every recipient was refused: no error of the client's, but no success.
+    if (open.recipients.length === 0) return this.#fail(replies.noRecipients);
+    if (command.words.length > 0) return this.#fail(replies.dataSyntax);
+    const { id, arrival_ms, sender, recipients, smtputf8, body, declaredSize_bytes, envid, ret } = open;
+    return {
+      kind: "data",
+      text: replies.startData,
+      transaction: {
+        id,
+        arrival_ms,
+        sender,
+        recipients,
+        client: this.#client,
+        helo: this.#helo,
+        protocol: this.#protocol,
+        smtputf8,
+        body,
+        declaredSize_bytes,
+        envid,
+        ret,
+        saslUsername: "",
+      },
+    };
+  }
+
+  #vrfy(command: CommandLine): Action {
+    if (this.#conf.disable_vrfy_command) return this.#fail(replies.vrfyDisabled);
+    const words = [...command.words];
+    const smtputf8 = this.#takesUtf8 && words.at(-1)?.toUpperCase() === "SMTPUTF8";
+    if (smtputf8) words.pop();
+    if (words.length === 0) return this.#fail(replies.vrfySyntax(this.#conf.smtputf8_enable));
+    const limited = this.#recipientRate();
+    if (limited) return limited;
+    const argument = words.join(" ");
+    const address = parsePath(argument, { smtputf8, strict: false });
+    if (address === undefined || address === "") {
+      this.#log.warning(logs.badAddress(this.#where, this.#client, printable(argument)));
+      return this.#fail(replies.badRecipient);
+    }
+    this.#checking = { recipient: { address, notify: undefined, orcpt: undefined }, vrfy: printable(argument) };
+    return { kind: "check", recipient: address, sender: this.#open?.sender ?? "" };
+  }
+
+  /** The address in the second word; where it is none, the reply that says so (and a line in the log). */
+  #path(command: CommandLine, smtputf8: boolean, bad: string): string | Action {
+    const word = command.words[1] ?? "";
+    if (command.unclosed.includes(1)) return this.#fail(bad);
+    const strict = this.#conf.strict_rfc821_envelopes;
+    const address = parsePath(word, { smtputf8, strict });
+    if (address !== undefined) return address;
+    if (!smtputf8 && parsePath(word, { smtputf8: true, strict }) !== undefined)
+      return this.#fail(replies.undeclaredUtf8);
+    this.#log.warning(logs.badAddress(this.#where, this.#client, printable(word)));
+    return this.#fail(bad);
+  }
+
+  // Restrictions
+
+  /** The reply that refuses this recipient, or undefined. */
+  #refusal(address: string, facts: RecipientFacts): string | undefined {
+    if (address.toLowerCase() === "postmaster") return undefined;
+    const { relayRestrictions, recipientRestrictions } = this.#setting;
+    const { local } = splitAddress(address);
+    const circumstances = {
+      inMynetworks: this.#own.inMynetworks,
+      authenticated: false,
+      class: facts.class,
+      routed: /[@%!]/.test(unquoteLocal(local)),
+    };
+    const relayFirst = this.#conf.smtpd_relay_before_recipient_restrictions;
+    const first = evaluate(relayFirst ? relayRestrictions : recipientRestrictions, circumstances);
+    const said = this.#verdictReply(first, address);
+    if (said !== undefined) return said;
+    const second = evaluate(relayFirst ? recipientRestrictions : relayRestrictions, circumstances);
+    return this.#verdictReply(second, address) ?? (facts.refusal && this.#rejected(address, facts.refusal));
+  }
+
+  #rejected(address: string, { code, enhanced, text }: Reply): string {
+    return replies.recipientRejected(code, enhanced, bareForm(address), text);
+  }
+
+  #verdictReply(verdict: Verdict, quoted: string): string | undefined {
+    if (verdict === "permit" || verdict === "pass") return undefined;
+    const address = bareForm(quoted);
+    const { relay_domains_reject_code, reject_code, defer_code } = this.#conf;
+    switch (verdict) {
+      case "relayDenied":
+        return replies.relayDenied(relay_domains_reject_code, detail(relay_domains_reject_code, "7.1"), address);
+      case "relayDeferred": {
+        const code = relay_domains_reject_code >= 500 ? relay_domains_reject_code - 100 : relay_domains_reject_code;
+        return replies.relayDenied(code, "4.7.1", address);
+      }
+      case "reject":
+        return replies.recipientRejected(reject_code, detail(reject_code, "7.1"), address, "Access denied");
+      case "defer":
+        return replies.recipientRejected(defer_code, detail(defer_code, "3.2"), address, "Try again later");
+      default:
+        return verdict satisfies never;
+    }
+  }
+
+  // Replies
+
+  #reply(text: string): Action {
+    return { kind: "reply", text: this.#softened(text) };
+  }
+
+  #end(text: string): Action {
+    return { kind: "end", text: this.#softened(text) };
+  }
+
+  #fail(text: string): Action {
+    this.#errors++;
+    return this.#reply(text);
+  }
+
+  #softened(text: string): string {
+    return this.#conf.soft_bounce && text.startsWith("5") ? soften(text) : text;
+  }
+
+  /** The client is sent away once it has made too many errors. */
+  #settled(action: Action): Action {
+    if (action.kind !== "reply" || this.#errors < this.#conf.smtpd_hard_error_limit) return action;
+    this.#log.info(logs.tooManyErrors(this.#where, this.#client));
+    return { kind: "end", text: `${action.text}\r\n${replies.tooManyErrors(this.#conf.myhostname)}` };
+  }
+
+  #unknown(text: string): Action {
+    this.#where = "UNKNOWN";
+    this.counts.tried("unknown");
+    return this.#settled(this.#fail(text));
+  }
+
+  #unknownCommand(verb: string, text: string): Action {
+    if (/^[!-9;-~]+:/.test(verb) || this.#isForbidden(verb)) {
+      this.#where = "UNKNOWN";
+      this.counts.tried("unknown");
+      this.#log.warning(logs.nonSmtp(this.#client, escaped(Buffer.from(text))));
+      return this.#end(replies.nonsense);
+    }
+    return this.#unknown(replies.unknownCommand);
+  }
+
+  #isNoop(verb: string): boolean {
+    const words = this.#conf.smtpd_noop_commands;
+    return words.length > 0 && words.some((word) => word.toUpperCase() === verb);
+  }
+
+  #isForbidden(verb: string): boolean {
+    return this.#conf.smtpd_forbidden_commands.some((word) =>
+      word.startsWith("regexp:") ? word.includes("/^[^A-Z]/") && !/^[A-Z]/.test(verb) : word.toUpperCase() === verb,
+    );
+  }
+
+  /** The client has sent something where it had to wait. Told once; true where it is to be sent away. */
+  #speaksTooEarly(): boolean {
+    if (this.#outOfStep) return false;
+    const following = this.#own.following();
+    if (!following) return false;
+    this.#outOfStep = true;
+    this.#log.info(logs.pipelining(this.#where, this.#client, escaped(following.subarray(0, 100))));
+    return this.#conf.smtpd_forbid_unauth_pipelining;
+  }
+
+  #reset(): void {
+    this.#open = undefined;
+    this.#overshoot = 0;
+  }
+
+  /** "NOQUEUE: reject: RCPT from h[ip]: 554 5.7.1 …; from=<> to=<> proto=ESMTP helo=<>" */
+  #logReject(text: string, sender = this.#open?.sender, recipient = this.#open?.recipients[0]?.address): void {
+    let shown = `${this.queueId}: reject: ${this.#where} from ${this.#client.shown}: ${this.#softened(text)};`;
+    if (sender !== undefined) shown += ` from=<${sender}>`;
+    if (recipient !== undefined) shown += ` to=<${recipient}>`;
+    shown += ` proto=${this.#protocol}`;
+    if (this.#helo !== "") shown += ` helo=<${this.#helo}>`;
+    this.#log.info(shown);
+  }
+}
+
+const mailOk: Action = { kind: "reply", text: replies.senderOk };
+const rcptOk: Action = { kind: "reply", text: replies.recipientOk };
+
+/** soft_bounce: every 5xx becomes 4xx, the enhanced code's class too. */
+function soften(text: string): string {
+  return `4${text.slice(1, 4)}${text[4] === "5" ? "4" : (text[4] ?? "")}${text.slice(5)}`;
+}
+
+/** An address without quotes, as replies show it. */
+function bareForm(address: string): string {
+  if (!address.includes('"')) return address;
+  const { local, domain } = splitAddress(address);
+  return domain === "" ? unquoteLocal(local) : `${unquoteLocal(local)}@${domain}`;
+}
+
+function detail(code: number, rest: string): string {
+  return `${Math.floor(code / 100)}.${rest}`;
+}
+
+function written({ code, enhanced, text }: Reply): string {
+  return enhanced === "" ? `${code} ${text}` : `${code} ${enhanced} ${text}`;
+}
+
+function isPrintable(text: string | undefined): boolean {
+  return text !== undefined && !/[\x00-\x08\x0a-\x1f\x7f-\x9f]/.test(text);
+}
+
+/** NOTIFY= of RFC 3461 section 4.1: NEVER alone, or any of the others. */
+function parseNotify(value: string): Notify {
+  const words = value.toUpperCase().split(",");
+  const found = (["NEVER", "SUCCESS", "FAILURE", "DELAY"] as const).filter((word) => words.includes(word));
+  if (found.length === 0 || words.some((word) => !(found as string[]).includes(word))) return undefined;
+  return found[0] === "NEVER" && found.length > 1 ? undefined : found;
+}
+
+/** ORCPT= of RFC 3461 section 4.2: "type;xtext"; for utf-8 (RFC 6533 section 3) the text itself. */
+function isOrcpt(value: string): boolean {
+  const [, type, address] = /^([\w-]+);(.*)$/s.exec(value) ?? [];
+  if (type === undefined || address === undefined) return false;
+  if (type.toLowerCase() === "utf-8") return isPrintable(address) && !/\s/.test(address);
+  return isPrintable(decodeXtext(address));
+}

@@ -1,0 +1,237 @@
+import { equal } from "../entries.ts";
+import { TableError } from "../table.ts";
+import {
+  btreeMagic,
+  charKey,
+  checksummed,
+  hashMagic,
+  hashOf,
+  hashVersions,
+  header,
+  itemType,
+  meta,
+  offPageItem,
+  pageType,
+} from "./pages.ts";
+
+/**
+ * Reads a Berkeley DB hash file that is in memory. A look-up goes to the
+ * key's bucket; nothing is decoded beforehand.
+ *
+ * Opening walks over all page headers once, and what it promises is what
+ * look-ups rely on: every bucket's page is there and says so, chains of
+ * bucket pages have no cycles and share no page. So a hostile file costs
+ * at most time linear in its size, and no byte outside it is read. Items
+ * and overflow chains are checked when they are used.
+ *
+ * Fails with TableError: "retry" where the file may be half written or
+ * is damaged, "config" where it is of a kind that cannot be read here.
+ */
+export class HashFile {
+  readonly #bytes: Buffer;
+  readonly #numbers: Numbers;
+  readonly #pageSize: number;
+  readonly #pages: number;
+  readonly #maxBucket: number;
+  readonly #highMask: number;
+  readonly #lowMask: number;
+  readonly #spares: Uint32Array;
+
+  constructor(bytes: Buffer) {
+    const numbers = numbersOf(bytes);
+    const pageSize = numbers.u32(bytes, meta.pageSize);
+    this.#bytes = bytes;
+    this.#numbers = numbers;
+    this.#pageSize = pageSize;
+    if (pageSize < 512 || pageSize > 65536 || (pageSize & (pageSize - 1)) !== 0) throw damaged("bad page size");
+    this.#pages = bytes.length / pageSize;
+    if (!Number.isInteger(this.#pages) || numbers.u32(bytes, meta.lastPage) + 1 !== this.#pages) {
+      throw damaged("incomplete, or being written");
+    }
+    this.#maxBucket = numbers.u32(bytes, meta.maxBucket);
+    this.#highMask = numbers.u32(bytes, meta.highMask);
+    this.#lowMask = numbers.u32(bytes, meta.lowMask);
+    this.#spares = new Uint32Array(meta.spareCount);
+    for (let at = 0; at < meta.spareCount; at++) this.#spares[at] = numbers.u32(bytes, meta.spares + at * 4);
+    this.#checkBuckets();
+  }
+
+  /** The value as it is stored, of the key that is `key[start..end)`, as it is stored. */
+  find(key: Uint8Array, start = 0, end = key.length): Buffer | undefined {
+    const hash = hashOf(key, start, end);
+    const high = (hash & this.#highMask) >>> 0;
+    const bucket = high > this.#maxBucket ? (hash & this.#lowMask) >>> 0 : high;
+    for (let page = this.#bucketPage(bucket); page !== 0; page = this.#nextPage(page)) {
+      const index = this.#findOnPage(page, key, start, end);
+      if (index >= 0) return this.#item(page, index + 1);
+    }
+    return undefined;
+  }
+
+  /** Every entry as it is stored, in the order in which Berkeley DB lists them. */
+  *entries(): Generator<readonly [key: Buffer, value: Buffer]> {
+    for (let bucket = 0; bucket <= this.#maxBucket; bucket++) {
+      for (let page = this.#bucketPage(bucket); page !== 0; page = this.#nextPage(page)) {
+        const count = this.#itemCount(page);
+        for (let index = 0; index < count; index += 2) yield [this.#item(page, index), this.#item(page, index + 1)];
+      }
+    }
+  }
+
+  #checkBuckets(): void {
+    if (!isMask(this.#highMask) || this.#lowMask !== this.#highMask >>> 1) throw damaged("bad bucket masks");
+    if (this.#maxBucket > this.#highMask || this.#maxBucket < this.#lowMask) throw damaged("bad number of buckets");
+    if (this.#maxBucket >= this.#pages) throw damaged("more buckets than pages");
+    const seen = new Uint8Array(this.#pages);
+    for (let bucket = 0; bucket <= this.#maxBucket; bucket++) {
+      let page = this.#bucketPage(bucket);
+      if (page === 0) throw damaged("a bucket without a page");
+      for (; page !== 0; page = this.#nextPage(page)) {
+        if (page >= this.#pages) throw damaged("a page beyond the end");
+        if (seen[page]) throw damaged("a page that is in two chains");
+        seen[page] = 1;
+        this.#checkPage(page);
+      }
+    }
+  }
+
+  #checkPage(page: number): void {
+    const base = page * this.#pageSize;
+    const type = this.#bytes[base + header.type];
+    const right = this.#numbers.u32(this.#bytes, base + header.pageNumber) === page;
+    if (!right || (type !== pageType.hash && type !== pageType.hashUnsorted)) throw damaged("a bucket page is missing");
+    this.#itemCount(page);
+  }
+
+  #itemCount(page: number): number {
+    const count = this.#numbers.u16(this.#bytes, page * this.#pageSize + header.entries);
+    if (count % 2 !== 0 || header.size + count * 2 > this.#pageSize) throw damaged("bad number of items");
+    return count;
+  }
+
+  /** Beyond the last page where `spares` is nonsense. */
+  #bucketPage(bucket: number): number {
+    return bucket + (this.#spares[bucket === 0 ? 0 : 32 - Math.clz32(bucket)] as number);
+  }
+
+  #nextPage(page: number): number {
+    return this.#numbers.u32(this.#bytes, page * this.#pageSize + header.next);
+  }
+
+  /** The item number of the key, or -1. One by one: right whatever the order on the page, and quick, since lengths differ. */
+  #findOnPage(page: number, key: Uint8Array, start: number, end: number): number {
+    const bytes = this.#bytes;
+    const { u16 } = this.#numbers;
+    const base = page * this.#pageSize;
+    const length = end - start;
+    const count = this.#itemCount(page);
+    let above = this.#pageSize;
+    for (let index = 0; index < count; index += 2) {
+      const at = u16(bytes, base + header.size + index * 2);
+      if (at >= above || at < header.size + count * 2) throw damaged("an item out of place");
+      const type = bytes[base + at];
+      if (type === itemType.keyData) {
+        if (above - at - 1 === length && equal(key, start, bytes, base + at + 1, length)) return index;
+      } else if (type === itemType.offPage) {
+        if (this.#isOffPage(base + at, above - at, key, start, end)) return index;
+      } else throw damaged("an item of unknown type");
+      above = u16(bytes, base + header.size + (index + 1) * 2);
+      if (above > at || above < header.size + count * 2) throw damaged("an item out of place");
+    }
+    return -1;
+  }
+
+  #isOffPage(at: number, size: number, key: Uint8Array, start: number, end: number): boolean {
+    if (size !== offPageItem.size) throw damaged("an item out of place");
+    if (this.#numbers.u32(this.#bytes, at + offPageItem.length) !== end - start) return false;
+    return equal(key, start, this.#offPage(at), 0, end - start);
+  }
+
+  #item(page: number, index: number): Buffer {
+    const { u16 } = this.#numbers;
+    const base = page * this.#pageSize;
+    const offsets = base + header.size;
+    const at = u16(this.#bytes, offsets + index * 2);
+    const above = index === 0 ? this.#pageSize : u16(this.#bytes, offsets + (index - 1) * 2);
+    if (at < header.size || at >= above || above > this.#pageSize) throw damaged("an item out of place");
+    const type = this.#bytes[base + at];
+    if (type === itemType.keyData) return this.#bytes.subarray(base + at + 1, base + above);
+    if (type === itemType.offPage && above - at === offPageItem.size) return this.#offPage(base + at);
+    if (type === itemType.duplicate || type === itemType.offDuplicate) {
+      throw new TableError("config", "has several values for a key, which cannot be used here");
+    }
+    throw damaged("an item of unknown type");
+  }
+
+  /** An item from its chain of overflow pages; each page holds at least one byte of it, so the chain ends. */
+  #offPage(at: number): Buffer {
+    const { u16, u32 } = this.#numbers;
+    const length = u32(this.#bytes, at + offPageItem.length);
+    if (length > this.#bytes.length) throw damaged("a length beyond the file's");
+    const item = Buffer.allocUnsafe(length);
+    let done = 0;
+    for (let page = u32(this.#bytes, at + offPageItem.page); done < length; page = this.#nextPage(page)) {
+      if (page === 0 || page >= this.#pages) throw damaged("an overflow page is missing");
+      const base = page * this.#pageSize;
+      const part = u16(this.#bytes, base + header.offset);
+      if (
+        this.#bytes[base + header.type] !== pageType.overflow ||
+        u32(this.#bytes, base + header.pageNumber) !== page
+      ) {
+        throw damaged("an overflow page is missing");
+      }
+      if (part === 0 || part > this.#pageSize - header.size || part > length - done) {
+        throw damaged("an overflow page of the wrong length");
+      }
+      this.#bytes.copy(item, done, base + header.size, base + header.size + part);
+      done += part;
+    }
+    return item;
+  }
+}
+
+/** Numbers in the byte order of the file. */
+interface Numbers {
+  u16(bytes: Buffer, at: number): number;
+  u32(bytes: Buffer, at: number): number;
+}
+
+const b = (bytes: Buffer, at: number): number => bytes[at] as number;
+
+const littleEndian: Numbers = {
+  u16: (bytes, at) => b(bytes, at) | (b(bytes, at + 1) << 8),
+  u32: (bytes, at) => bytes.readUInt32LE(at),
+};
+
+const bigEndian: Numbers = {
+  u16: (bytes, at) => (b(bytes, at) << 8) | b(bytes, at + 1),
+  u32: (bytes, at) => bytes.readUInt32BE(at),
+};
+
+const damaged = (what: string): TableError => new TableError("retry", `not a complete Berkeley DB hash file: ${what}`);
+
+const isMask = (number: number): boolean => number > 0 && Number.isInteger(Math.log2(number + 1));
+
+/** Byte order by the magic number; refuses what is not a hash file of a kind that can be read. */
+function numbersOf(bytes: Buffer): Numbers {
+  if (bytes.length < meta.size) throw damaged(bytes.length === 0 ? "empty" : "too short");
+  const numbers = [littleEndian, bigEndian].find((each) => each.u32(bytes, meta.magic) === hashMagic);
+  if (!numbers) {
+    if (bytes.readUInt32LE(meta.magic) === btreeMagic || bytes.readUInt32BE(meta.magic) === btreeMagic) {
+      throw new TableError("config", "a Berkeley DB file of type btree, not hash");
+    }
+    throw damaged("bad magic number");
+  }
+  const version = numbers.u32(bytes, meta.version);
+  if (!hashVersions.includes(version)) {
+    throw new TableError("config", `Berkeley DB hash file of version ${version}; versions 7 to 9 can be read`);
+  }
+  if (b(bytes, meta.type) !== pageType.hashMeta) throw damaged("bad meta page");
+  if (b(bytes, meta.encryption) !== 0) throw new TableError("config", "encrypted Berkeley DB file");
+  if ((b(bytes, meta.flags) & checksummed) !== 0)
+    throw new TableError("config", "Berkeley DB file with page checksums");
+  if (numbers.u32(bytes, meta.charKey) !== charKey) {
+    throw new TableError("config", "Berkeley DB file made with another hash function");
+  }
+  return numbers;
+}
