@@ -2,9 +2,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { parseArgs } from "node:util";
 import { memoryLog } from "../src/log/log.ts";
-import { openMemoryStore, openSqliteStore, startSqliteWorker } from "../src/queue/open.ts";
 import type { EngineStore } from "../src/queue/engine-store.ts";
 import type { NewEnvelope } from "../src/queue/message.ts";
+import { openMemoryStore, openSqliteStore, startSqliteWorker } from "../src/queue/open.ts";
 import type { SqliteEngine } from "../src/queue/sqlite/sqlite-engine.ts";
 import { realRuntime } from "../src/runtime/real.ts";
 
@@ -119,7 +119,9 @@ try {
   const micros = (total: number): string => (total / messages).toFixed(1);
   console.log(`${(messages / seconds).toFixed(0)} messages/s, ${(batches / seconds).toFixed(0)} commits/s`);
   console.log(`${(ops / batches).toFixed(1)} operations a batch, ${store.figures.largest} at most`);
-  console.log(`CPU a message: ${micros(user + system)} us in all, ${micros(onMain.user + onMain.system)} us on the main thread`);
+  console.log(
+    `CPU a message: ${micros(user + system)} us in all, ${micros(onMain.user + onMain.system)} us on the main thread`,
+  );
   console.log(`main thread busy ${(performance.eventLoopUtilization(main).utilization * 100).toFixed(0)} %`);
 } finally {
   await store.close();

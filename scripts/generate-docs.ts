@@ -16,14 +16,18 @@ function roff(text: string): string {
   return text
     .replaceAll("\\", "\\e")
     .replaceAll("-", "\\-")
-    .replace(/^(?=[.'])/gm, "\\&");
+    .replace(/^(?=[.'])/gm, "\\&")
+    .replace(/[^\n\x20-\x7e]/gu, (char) => `\\[u${char.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0")}]`);
 }
 
+/** Their defaults are made of facts about the host. */
+const computed = new Set(["myhostname", "mydomain", "mynetworks"]);
+
 function parameterEntry(name: string, param: Param<unknown>): string {
-  const fallback = param.default === "" ? "empty" : `default: ${param.default}`;
+  const fallback = computed.has(name) ? "computed" : param.default === "" ? "empty" : `default: ${param.default}`;
   return [
     ".TP",
-    `.B ${roff(name)} \\fR(${roff(fallback)})\\fP`,
+    `\\fB${roff(name)}\\fR (${roff(fallback)})`,
     `${roff(param.doc)} (${roff(param.kind)}; since ${param.since})`,
   ].join("\n");
 }

@@ -83,7 +83,8 @@ export class Envelopes {
     if (this.#planned) return this.#planned;
     const byOwner = grouped(expanded);
     // The message keeps its id for the recipients that keep its sender, where there are any.
-    const owners = [...byOwner.keys()].sort((a, b) => Number(a !== undefined) - Number(b !== undefined));
+    const lists = [...byOwner.keys()].filter((owner) => owner !== undefined);
+    const owners = byOwner.has(undefined) ? [undefined, ...lists] : lists;
     this.#planned = owners.map((owner, index) => {
       const id = index === 0 ? this.#options.id : this.#options.nextId();
       return { id, owner, recipients: [...(byOwner.get(owner)?.values() ?? [])] };

@@ -1,6 +1,6 @@
 import { isAscii } from "node:buffer";
 import type { Log } from "../log/log.ts";
-import { formatTokens, parseAddressList } from "../rfc5322/addresses.ts";
+import { formatTokens, parseAddressList, plainTokens } from "../rfc5322/addresses.ts";
 import { formatFullName } from "../rfc5322/full-name.ts";
 import { fieldText, type HeaderField, type ScannedHeader } from "../rfc5322/header.ts";
 import { messageId } from "../rfc5322/message-id.ts";
@@ -135,8 +135,10 @@ export class HeaderWork {
     let result = "";
     let from = 0;
     for (const address of parseAddressList(text.slice(1), this.#rules.tokenLimit)) {
-      const canonical = formatTokens(this.#rules.rewriter.rewriteTokens(address.tokens));
-      if (canonical === address.text || canonical === "") continue;
+      const tokens = this.#rules.rewriter.rewriteTokens(address.tokens);
+      if (plainTokens(tokens) === plainTokens(address.tokens)) continue;
+      const canonical = formatTokens(tokens);
+      if (canonical === "") continue;
       result += text.slice(from, address.start + 1) + [canonical, ...address.comments].join(" ");
       from = address.end + 1;
     }

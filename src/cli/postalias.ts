@@ -25,7 +25,7 @@ export async function newaliases(args: readonly string[], io: CommandIo): Promis
     return 1;
   }
   const given = options.findLast(({ letter }) => letter !== "v")?.value.replace(/\/main\.cf$/, "");
-  const directory = given ?? io.env.MAIL_CONFIG ?? io.directory;
+  const directory = given ?? io.directory;
   try {
     const settings = await tableSettings(io, directory, () => {});
     const databases = splitList(settings.value("alias_database"));

@@ -63,13 +63,15 @@ async function* entries(io: CommandIo): AsyncGenerator<QueueEntry> {
 
 async function* fromFile(io: CommandIo, directory: string): AsyncGenerator<QueueEntry> {
   const { openQueueReader } = await import("../queue/sqlite/reader.ts");
+  const { queueFile } = await import("../queue/open.ts");
   try {
-    await io.runtime.files.facts(`${directory}/queue.db`);
+    await io.runtime.files.facts(queueFile(directory));
   } catch (error) {
     if ((error as { code?: string }).code === "ENOENT") return;
     throw new Error("the mail system is not running, and the queue can be read by root only");
   }
-  const reader = await openQueueReader(`${directory}/queue.db`);
+  const reader = openQueueReader(queueFile(directory));
+  if (!reader) return;
   try {
     for (let after: string | undefined; ; ) {
       const page = reader.list(after, 500);

@@ -356,17 +356,15 @@ class TableRun {
       }
       await place.lock();
       const sourceFacts = source ? await source.facts() : await place.facts();
-      let index = await place.facts(".db");
-      if (index?.kind === "file" && index.size === 0) {
-        this.#warn(`removing zero-length database file: ${name}.db`);
-        index = undefined;
-      }
-      const old = incremental ? index : undefined;
+      const index = await place.facts(".db");
+      const empty = index?.kind === "file" && index.size === 0;
+      const old = incremental && !empty ? index : undefined;
       const like = old ?? sourceFacts;
       if (like) await place.check(".db", like);
+      if (empty) this.#warn(`removing zero-length database file: ${name}.db`);
       const entries = old ? await this.#loadIndex(name) : new Entries((sourceFacts?.size ?? 0) / 40);
       await this.#fill(entries, name, source);
-      const owner = old ?? (asOwner ? sourceFacts : undefined);
+      const owner = old ?? (asOwner ? sourceFacts : index);
       await place.write(".db", this.#image(entries), { owner, permissions: keepPermissions || old ? like : undefined });
       if (source && sourceFacts && changed(sourceFacts, await place.facts())) {
         this.#warn(`${name} has changed while it was read: run "${this.#program.name} ${type}:${name}" again`);

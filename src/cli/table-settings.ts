@@ -14,7 +14,7 @@ export async function tableSettings(
   configDirectory: string | undefined,
   warn: (text: string) => void,
 ): Promise<Settings> {
-  const directory = configDirectory ?? io.env.MAIL_CONFIG ?? io.directory;
+  const directory = configDirectory ?? io.directory;
   const path = `${directory}/main.cf`;
   const text = await readWhole(io.runtime.files, path, file_limit).catch((error: unknown) => {
     throw new Fatal(`open ${path}: ${errorText(error)}`);

@@ -79,7 +79,9 @@ function judge(
     findings.warnings.push({ ...place, text: `unknown parameter ${name}`, remedy });
     return;
   }
-  if (isDefault(name, settings)) return;
+  const { error } = settings.resolve(name);
+  if (error !== undefined) findings.problems.push({ ...place, text: `parameter ${name}: ${error}`, remedy: "" });
+  if (error !== undefined || isDefault(name, settings)) return;
   const standing = standingOf(name, postfix.standing, settings.value(name));
   if (standing === "restricts") {
     const text = `parameter ${name} is not supported, and ignoring it would allow what it forbids`;

@@ -15,7 +15,9 @@ export interface SettingsOptions {
 }
 
 /** The expanded text of a parameter, or why there is none. */
-export type Resolved = { readonly text: string; readonly error?: undefined } | { readonly error: string };
+export type Resolved =
+  | { readonly text: string; readonly error?: undefined }
+  | { readonly text?: undefined; readonly error: string };
 
 /**
  * The parameters of one configuration as texts: what is written, and the
@@ -37,8 +39,7 @@ export class Settings {
 
   /** The expanded text; "" for a name that nobody knows, and for a value that cannot be expanded (see resolve). */
   value(name: string): string {
-    const { text } = this.resolve(name) as { text?: string };
-    return text ?? "";
+    return this.resolve(name).text ?? "";
   }
 
   /** Like value(), and tells why a value cannot be expanded. */
@@ -62,8 +63,8 @@ export class Settings {
   }
 
   /** The names that are written. */
-  names(): IterableIterator<string> {
-    return this.#options.written.keys() as IterableIterator<string>;
+  names(): Iterable<string> {
+    return this.#options.written.keys();
   }
 
   /** The text as written, or as the default has it, unexpanded; undefined for a name that nobody knows. */

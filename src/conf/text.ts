@@ -91,7 +91,7 @@ export type NameValue =
 
 /** `name = value`; white space around both is dropped. The error is in Postfix's words. */
 export function splitNameValue(text: string): NameValue {
-  const [, name, value] = /^[ \t\r\n\v\f]*([^ \t\r\n\v\f=]+)[ \t\r\n\v\f]*=([^]*)$/.exec(text) ?? [];
+  const [, name, value] = /^[ \t\r\n\v\f]*([^ \t\r\n\v\f=]+)[ \t\r\n\v\f]*=([\s\S]*)$/.exec(text) ?? [];
   if (name !== undefined && value !== undefined) return { name, value: trimSpace(value) };
   return { error: /^[ \t\r\n\v\f]*(=|$)/.test(text) ? "missing attribute name" : "missing '=' after attribute name" };
 }

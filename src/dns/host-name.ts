@@ -9,7 +9,7 @@ export function isHostName(name: string): boolean {
   return labels.every((label) => /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i.test(label));
 }
 
-/** The form that goes into DNS queries and certificates (RFC 5891): "grüße.example" as "xn--gre-hoa8q.example"; "" where there is none. */
+/** The form that goes into DNS queries and certificates (RFC 5891): "bücher.example" as "xn--bcher-kva.example"; "" where there is none. */
 export function asciiName(name: string): string {
   return /^[\x00-\x7f]*$/.test(name) ? name : domainToASCII(name);
 }

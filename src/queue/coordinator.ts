@@ -1,5 +1,14 @@
 import type { Clock, Timer } from "../runtime/clock.ts";
-import { type Engine, EngineError, type Op, type OpKind, type OpOf, type Result, type ResultOf, weight } from "./engine.ts";
+import {
+  type Engine,
+  EngineError,
+  type Op,
+  type OpKind,
+  type OpOf,
+  type Result,
+  type ResultOf,
+  weight,
+} from "./engine.ts";
 import { QueueError } from "./store.ts";
 
 /**
@@ -124,13 +133,15 @@ export class Coordinator {
     const entries = this.#take();
     this.#writing = true;
     const number = ++this.#batch;
-    this.#engine.commit(
-      number,
-      entries.map(({ op }) => op),
-    ).then(
-      (results) => this.#committed(entries, results),
-      (error) => this.#notCommitted(number, entries, error),
-    );
+    this.#engine
+      .commit(
+        number,
+        entries.map(({ op }) => op),
+      )
+      .then(
+        (results) => this.#committed(entries, results),
+        (error) => this.#notCommitted(number, entries, error),
+      );
   }
 
   #take(): Entry[] {

@@ -26,9 +26,9 @@ import {
   type Accepted,
   type BodyWriter,
   type NewMessage,
-  QueueError,
   type QueueCounts,
   type QueueEntry,
+  QueueError,
   type QueueStore,
   type RefusedBatch,
   type Settled,
@@ -211,7 +211,11 @@ export class EngineStore implements QueueStore {
     let flushed = 0;
     if (which !== "all" && "ids" in which) {
       for (const ids of pages(numbers(which.ids))) {
-        const page = await this.#coordinator.submit<"flush">({ kind: "flush", destination: undefined, selection: { ids } });
+        const page = await this.#coordinator.submit<"flush">({
+          kind: "flush",
+          destination: undefined,
+          selection: { ids },
+        });
         flushed += page.changed.length;
       }
       return flushed;
@@ -249,7 +253,11 @@ export class EngineStore implements QueueStore {
   }
 
   async list(after: string | undefined, limit: number): Promise<QueueEntry[]> {
-    const rows = await this.#read<"list">({ kind: "list", after: after === undefined ? 0 : (parseId(after) ?? 0), limit });
+    const rows = await this.#read<"list">({
+      kind: "list",
+      after: after === undefined ? 0 : (parseId(after) ?? 0),
+      limit,
+    });
     return rows.map((row) => {
       const { entry, corrupt } = entryOf(row);
       if (corrupt && row.state !== state.corrupt) void this.#setAside(row.id, corrupt);
@@ -361,7 +369,8 @@ export class EngineStore implements QueueStore {
       return page.next;
     };
     if (which === "all") {
-      for (let after: number | undefined = 0; after !== undefined; ) after = await submit({ after, limit: operatePage });
+      for (let after: number | undefined = 0; after !== undefined; )
+        after = await submit({ after, limit: operatePage });
     } else {
       for (const ids of pages(numbers(which))) await submit({ ids });
     }

@@ -50,9 +50,7 @@ export type Change =
 export type OperatorAction = "hold" | "unhold" | "requeue" | "expire" | "remove";
 
 /** Which messages an operator means: these, or the next page of all of them. */
-export type Selection =
-  | { readonly ids: readonly number[] }
-  | { readonly after: number; readonly limit: number };
+export type Selection = { readonly ids: readonly number[] } | { readonly after: number; readonly limit: number };
 
 /** What writes. Each is applied whole or not at all, in the order submitted. */
 export type Op =

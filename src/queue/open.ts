@@ -1,6 +1,6 @@
 import type { Log } from "../log/log.ts";
-import type { Runtime } from "../runtime/runtime.ts";
 import { errorCode, openFlags } from "../runtime/files.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import type { BatchLimits } from "./coordinator.ts";
 import { EngineStore } from "./engine-store.ts";
 import { networkFileSystem } from "./sqlite/file-system.ts";

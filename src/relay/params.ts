@@ -10,6 +10,7 @@ import { routingParams } from "../routing/params.ts";
 import { smtpParams } from "../smtp/params.ts";
 import { smtpdParams } from "../smtpd/params.ts";
 import { tlsParams } from "../tls/params.ts";
+import { ownParams } from "./own-params.ts";
 
 /** Every parameter that a relay reads, from the rooms that declare them. */
 export const relayParams = {
@@ -24,6 +25,7 @@ export const relayParams = {
   ...smtpParams,
   ...smtpdParams,
   ...tlsParams,
+  ...ownParams,
 } as const;
 
 export type RelayConf = Values<typeof relayParams>;

@@ -47,7 +47,6 @@ const lookAlikes = [
   "\r\n.\r\r\n",
   "\r\n.\r",
   "\r\n\x00.\r\n",
-  "\r\n..\r\n",
 ];
 
 test("end of data is CR LF dot CR LF, at every split into packets", () => {

@@ -137,7 +137,8 @@ export function formatPath(address: string): string {
   if (!address.isWellFormed()) throw new PathError("an address contains half of a character");
   const { local, domain } = splitAddress(address);
   if (!dotString.test(local) && !balancedQuotes(local)) throw new PathError("an address contains an unbalanced quote");
-  if (/[\s"\\<>(),;@]/.test(domain)) throw new PathError("an address contains an impossible domain");
+  if (/[\s"\\<>(),;@]/.test(domain) || (domain.includes(":") && !domain.startsWith("[")))
+    throw new PathError("an address contains an impossible domain");
   const written = dotString.test(local) || /^"(?:[^"\\]|\\.)*"$/.test(local) ? local : quoteLocal(unquoteLocal(local));
   return domain === "" ? `<${written}>` : `<${written}@${domain}>`;
 }

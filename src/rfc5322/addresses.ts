@@ -212,9 +212,11 @@ class ListParser {
 
 /**
  * The address that the tokens (comments left out) stand for, its local part
- * quoted where it is no dot-string; "" for an empty quoted string alone.
+ * quoted where it is no dot-string; "" for an empty quoted string alone. A
+ * source route is left out: nobody follows them (RFC 5321 appendix C).
  */
-export function formatTokens(tokens: readonly Token[]): string {
+export function formatTokens(given: readonly Token[]): string {
+  const tokens = withoutRoute(given);
   const at = tokens.findLastIndex(({ kind, value }) => kind === "operator" && value === "@");
   if (at < 0) return quoted(joined(tokens), tokens.length > 0 && joined(tokens) === "");
   const local = joined(tokens.slice(0, at));
@@ -224,6 +226,14 @@ export function formatTokens(tokens: readonly Token[]): string {
 /** The tokens' text with no quotes, as commands and file names in alias tables are meant. */
 export function plainTokens(tokens: readonly Token[]): string {
   return joined(tokens);
+}
+
+/** A source route, "@one,@two:", ends with the first colon, unless nothing comes behind it. */
+export function withoutRoute(tokens: readonly Token[]): readonly Token[] {
+  const isOperator = (token: Token | undefined, value: string) => token?.kind === "operator" && token.value === value;
+  if (!isOperator(tokens[0], "@")) return tokens;
+  const colon = tokens.findIndex((token) => isOperator(token, ":"));
+  return colon < 0 || colon === tokens.length - 1 ? tokens : tokens.slice(colon + 1);
 }
 
 function joined(tokens: readonly Token[]): string {

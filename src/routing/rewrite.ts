@@ -1,6 +1,6 @@
 import type { Values } from "../conf/param.ts";
 import type { globalParams } from "../conf/params.ts";
-import { formatTokens, scanTokens, type Token } from "../rfc5322/addresses.ts";
+import { formatTokens, scanTokens, type Token, withoutRoute } from "../rfc5322/addresses.ts";
 import type { routingParams } from "./params.ts";
 
 export type RewriteConf = Pick<Values<typeof globalParams>, "myorigin" | "mydomain"> &
@@ -84,11 +84,4 @@ const emptyQuoted: Token = { kind: "quoted", value: "", start: 0, end: 0 };
 
 function isOperator(token: Token | undefined, value: string): boolean {
   return token?.kind === "operator" && token.value === value;
-}
-
-/** A source route ends with the first colon, unless nothing comes behind it. */
-function withoutRoute(tokens: readonly Token[]): readonly Token[] {
-  if (!isOperator(tokens[0], "@")) return tokens;
-  const colon = tokens.findIndex((token) => isOperator(token, ":"));
-  return colon < 0 || colon === tokens.length - 1 ? tokens : tokens.slice(colon + 1);
 }

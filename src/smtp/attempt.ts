@@ -13,7 +13,7 @@ import type { Log } from "../log/log.ts";
 import type { Answer } from "../table/maps.ts";
 import type { TlsPolicy } from "../tls/policy.ts";
 import { type Credentials, findCredentials } from "./credentials.ts";
-import { compose, conclude, logRemarks, mayPass, type Message, obstacle, placeOf, send } from "./exchange.ts";
+import { compose, conclude, logRemarks, type Message, mayPass, obstacle, placeOf, send } from "./exchange.ts";
 import { type Failure, isTemporary, ownFailure } from "./failure.ts";
 import { type Ledger, nowhere, type Place } from "./ledger.ts";
 import { openSession } from "./opening.ts";
@@ -79,7 +79,9 @@ export class Attempt {
   /** The sender, where logins depend on it. */
   #sender(): string {
     const { conf } = this.#context.parts;
-    return conf.smtp_sasl_auth_enable && conf.smtp_sender_dependent_authentication ? this.#message.request.envelope.sender : "";
+    return conf.smtp_sasl_auth_enable && conf.smtp_sender_dependent_authentication
+      ? this.#message.request.envelope.sender
+      : "";
   }
 
   /** Sessions that were kept for this destination and login, until one is found that still lives. */
@@ -294,7 +296,11 @@ export class Attempt {
    * `final` is asked only where the answer matters. "stale": a session that had
    * been kept turned out to be dead before it was asked for anything.
    */
-  async #transact(session: Session, connected_ms: number, final: () => Promise<boolean>): Promise<"done" | "broken" | "stale"> {
+  async #transact(
+    session: Session,
+    connected_ms: number,
+    final: () => Promise<boolean>,
+  ): Promise<"done" | "broken" | "stale"> {
     const { limits, parts, log } = this.#context;
     const composed = compose(this.#message, session, parts.conf, this.#ledger, !this.#keeps(session));
     if (!composed) {

@@ -76,7 +76,9 @@ export class BodyEncoder {
   /** The same chunk with everything from `from` on written anew. */
   #rewrite(chunk: Buffer, from: number): Buffer {
     const rest = chunk.length - from;
-    const out = Buffer.allocUnsafe(from + 2 * rest + 3 * Math.ceil(rest / Math.max(1, Math.min(this.#limit - 1, rest))) + 8);
+    const out = Buffer.allocUnsafe(
+      from + 2 * rest + 3 * Math.ceil(rest / Math.max(1, Math.min(this.#limit - 1, rest))) + 8,
+    );
     chunk.copy(out, 0, 0, from);
     let at = from;
     let column = this.#column;

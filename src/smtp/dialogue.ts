@@ -9,9 +9,10 @@
  *  1. A listener is told of a break once, and of nothing after it.
  *  2. A deadline covers the whole of what is awaited, however slowly it drips in.
  */
+
+import { ReplyParser, type ServerReply } from "../rfc5321/reply-parser.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import type { Connection, TlsClientOptions, TlsFacts } from "../runtime/net.ts";
-import { ReplyParser, type ServerReply } from "../rfc5321/reply-parser.ts";
 import type { Break } from "./words.ts";
 
 export interface Listener {

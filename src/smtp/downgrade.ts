@@ -143,7 +143,8 @@ export class Downgrade {
   #endHeaders(): void {
     this.#endHeader();
     if (!this.#part.eightBit) return;
-    const identity = this.#part.kind === "multipart" || (this.#part.kind === "message" && this.#part.subtype !== "global");
+    const identity =
+      this.#part.kind === "multipart" || (this.#part.kind === "message" && this.#part.subtype !== "global");
     this.#out += `Content-Transfer-Encoding: ${identity ? "7bit" : "quoted-printable"}\r\n`;
   }
 

@@ -12,9 +12,9 @@ import type { Ledger, Place, Target } from "./ledger.ts";
 import type { SmtpConf } from "./parts.ts";
 import type { Session } from "./session.ts";
 import type { Settled } from "./transaction.ts";
-import { transfer, type TransferEnd, type TransferJob, type TransferLimits } from "./transfer.ts";
-import { breakText, replyDsn, replyText, saidText } from "./words.ts";
+import { type TransferEnd, type TransferJob, type TransferLimits, transfer } from "./transfer.ts";
 import { isOneLine } from "./wire.ts";
+import { breakText, replyDsn, replyText, saidText } from "./words.ts";
 
 export interface Message {
   readonly request: DeliveryRequest;
@@ -45,12 +45,17 @@ export function compose(
   const { envelope, body } = request;
   const { features, credentials } = session.facts;
   const unquoted = !conf.smtp_quote_rfc821_envelope;
-  const downgrade = envelope.eightBit && !features.eightBitMime && !envelope.smtputf8 && !conf.disable_mime_output_conversion;
+  const downgrade =
+    envelope.eightBit && !features.eightBitMime && !envelope.smtputf8 && !conf.disable_mime_output_conversion;
   const dummyAuth = conf.smtp_send_dummy_mail_auth && credentials !== undefined;
   const place = placeOf(session, undefined);
   const mail = written(() => mailCommand(envelope, features, { converted: downgrade, dummyAuth, unquoted }));
   if (mail === undefined) {
-    ledger.failAll(ownFailure("5.1.7", "the sender's address cannot be sent: bad address syntax", "message"), true, place);
+    ledger.failAll(
+      ownFailure("5.1.7", "the sender's address cannot be sent: bad address syntax", "message"),
+      true,
+      place,
+    );
     return undefined;
   }
   const targets: Target[] = [];
@@ -136,6 +141,7 @@ function broken({ why, stage }: NonNullable<TransferEnd["broken"]>, server: stri
 
 /** What belongs into the log beside the recipients' lines. */
 export function logRemarks(end: TransferEnd, session: Session, id: string, conf: SmtpConf, log: Log): void {
-  for (const line of end.junk) log.warning(`${id}: non-ESMTP response from ${session.relay}: ${session.mask(line).slice(0, 100)}`);
+  for (const line of end.junk)
+    log.warning(`${id}: non-ESMTP response from ${session.relay}: ${session.mask(line).slice(0, 100)}`);
   if (end.folded) log.info(`${id}: breaking line > ${conf.smtp_line_length_limit} bytes with <CR><LF>SPACE`);
 }

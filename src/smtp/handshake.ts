@@ -12,8 +12,9 @@
  *  2. What was learnt before TLS is forgotten with it.
  *  3. Bytes that came in clear behind the reply to STARTTLS end the session.
  */
-import type { ServerReply } from "../rfc5321/reply-parser.ts";
+
 import { withClass } from "../rfc5321/enhanced.ts";
+import type { ServerReply } from "../rfc5321/reply-parser.ts";
 import { type Failure, ownFailure } from "./failure.ts";
 import { type Features, firstWord, noFeatures, readFeatures } from "./features.ts";
 import { isPositive } from "./transaction.ts";

@@ -161,7 +161,14 @@ export class Ledger {
     this.#log.info(this.#line(recipient, logged, dsn, reason, place, done_ms));
   }
 
-  #line({ address, original }: Recipient, status: string, dsn: string, reason: string, place: Place, done_ms: number): string {
+  #line(
+    { address, original }: Recipient,
+    status: string,
+    dsn: string,
+    reason: string,
+    place: Place,
+    done_ms: number,
+  ): string {
     const { envelope, active_ms, started_ms } = this.#request;
     const queued_ms = this.#clock.now() - envelope.arrival_ms - (this.#clock.monotonic() - active_ms);
     const stations = { queued_ms, active_ms, started_ms, connected_ms: place.connected_ms, done_ms };

@@ -6,17 +6,18 @@
  * session that failed is closed when this resolves, with QUIT where the server can
  * still hear it.
  */
-import type { NextHopAddress } from "../dns/nexthop.ts";
+
 import type { MailHost } from "../dns/hosts.ts";
+import type { NextHopAddress } from "../dns/nexthop.ts";
 import type { Log } from "../log/log.ts";
 import type { ServerReply } from "../rfc5321/reply-parser.ts";
 import { errorCode } from "../runtime/files.ts";
 import type { Connection } from "../runtime/net.ts";
-import { AuthExchange, type AuthAction } from "../sasl/exchange.ts";
-import { noMechanismText, selectMechanism } from "../sasl/select.ts";
+import { type AuthAction, AuthExchange } from "../sasl/exchange.ts";
 import type { SaslProperty } from "../sasl/mechanism.ts";
-import { TableError } from "../table/table.ts";
+import { noMechanismText, selectMechanism } from "../sasl/select.ts";
 import type { Answer } from "../table/maps.ts";
+import { TableError } from "../table/table.ts";
 import { requiresTls, usesTls } from "../tls/level.ts";
 import { handshakeOptions, type TlsPolicy } from "../tls/policy.ts";
 import { distrustText, handshakeText, judge } from "../tls/verify.ts";
@@ -25,7 +26,7 @@ import { Dialogue, type Listener } from "./dialogue.ts";
 import { type Failure, ownFailure } from "./failure.ts";
 import { Handshake, type Move } from "./handshake.ts";
 import type { SmtpParts } from "./parts.ts";
-import { relayText, serverText, Session } from "./session.ts";
+import { relayText, Session, serverText } from "./session.ts";
 import { commandLine } from "./wire.ts";
 import { type Break, breakText, replyArgument, type Stage, systemErrorText } from "./words.ts";
 
@@ -58,7 +59,12 @@ export async function openSession(request: OpeningRequest, parts: SmtpParts): Pr
   const from = bindAddress(host.address, conf.smtp_bind_address, conf.smtp_bind_address6);
   const timeout_ms = conf.smtp_connect_timeout > 0 ? conf.smtp_connect_timeout * 1000 : 2 ** 31 - 1;
   try {
-    connection = await runtime.net.connect({ address: host.address, port: host.port, timeout_ms, ...(from ? { from } : {}) });
+    connection = await runtime.net.connect({
+      address: host.address,
+      port: host.port,
+      timeout_ms,
+      ...(from ? { from } : {}),
+    });
   } catch (error) {
     const words = systemErrorText(errorCode(error), error instanceof Error ? error.message : String(error));
     const failure = ownFailure("4.4.1", `connect to ${relayText(host)}: ${words}`);
@@ -70,7 +76,9 @@ export async function openSession(request: OpeningRequest, parts: SmtpParts): Pr
   } catch (error) {
     connection.destroy();
     if (!(error instanceof TableError)) throw error;
-    request.log.warning(`${request.queueId}: smtp_discard_ehlo_keyword_address_maps map lookup error for ${host.address}`);
+    request.log.warning(
+      `${request.queueId}: smtp_discard_ehlo_keyword_address_maps map lookup error for ${host.address}`,
+    );
     return { kind: "failed", failure: localDataError(host), connected: true, overTls: false };
   }
   return new Promise((resolve, reject) => {

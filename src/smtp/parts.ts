@@ -5,8 +5,8 @@ import type { Log } from "../log/log.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { MechanismFilter } from "../sasl/filter.ts";
 import type { Maps } from "../table/maps.ts";
-import type { TlsPolicies } from "../tls/policy.ts";
 import type { tlsParams } from "../tls/params.ts";
+import type { TlsPolicies } from "../tls/policy.ts";
 import type { smtpParams } from "./params.ts";
 
 export type SmtpConf = Values<

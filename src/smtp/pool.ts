@@ -101,6 +101,7 @@ export class SessionPool {
       waiting.length = kept;
       if (kept === 0) this.#idle.delete(key);
     }
-    if (next_ms < Number.POSITIVE_INFINITY) this.#timer = this.#clock.after(Math.ceil(next_ms - now), () => this.#sweep());
+    if (next_ms < Number.POSITIVE_INFINITY)
+      this.#timer = this.#clock.after(Math.ceil(next_ms - now), () => this.#sweep());
   }
 }

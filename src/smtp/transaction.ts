@@ -93,7 +93,9 @@ export class Transaction {
     const positive = isPositive(reply);
     if (positive && !this.#mailRefused) this.#accepted.push(recipient);
     const refused = !positive && !this.#mailRefused;
-    const settled = refused ? ({ recipients: [recipient], by: reply, command: "rcpt", accepted: false } as const) : undefined;
+    const settled = refused
+      ? ({ recipients: [recipient], by: reply, command: "rcpt", accepted: false } as const)
+      : undefined;
     const last = this.#answered === this.#rcpts.length;
     if (this.#pipelining) return this.#go(last ? "data" : "rcpt", undefined, settled);
     if (!last) return this.#go("rcpt", this.#rcpts.slice(this.#answered, this.#answered + 1), settled);

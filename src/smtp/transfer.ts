@@ -10,8 +10,8 @@
 import type { BodyReader } from "../queue/message.ts";
 import type { ServerReply } from "../rfc5321/reply-parser.ts";
 import { BodyEncoder } from "./body.ts";
-import { Downgrade } from "./downgrade.ts";
 import type { Listener } from "./dialogue.ts";
+import { Downgrade } from "./downgrade.ts";
 import type { Session } from "./session.ts";
 import { type Awaited, type Settled, type Step, Transaction } from "./transaction.ts";
 import { CommandGroup } from "./wire.ts";

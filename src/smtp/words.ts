@@ -79,13 +79,22 @@ export function breakText(why: Break, server: string, stage: Stage): { dsn: stri
     case "timeout":
       return { dsn: "4.4.2", reason: `conversation with ${server} timed out while ${stage}` };
     case "mixed":
-      return { dsn: "4.5.0", reason: `Protocol error: host ${server} sent one reply with different codes while ${stage}` };
+      return {
+        dsn: "4.5.0",
+        reason: `Protocol error: host ${server} sent one reply with different codes while ${stage}`,
+      };
     case "overflow":
       return { dsn: "4.5.0", reason: `Protocol error: host ${server} sent an endless reply while ${stage}` };
     case "code":
-      return { dsn: "4.5.0", reason: `Protocol error: host ${server} sent a reply code that does not exist while ${stage}` };
+      return {
+        dsn: "4.5.0",
+        reason: `Protocol error: host ${server} sent a reply code that does not exist while ${stage}`,
+      };
     case "unsolicited":
-      return { dsn: "4.5.0", reason: `Protocol error: host ${server} sent a reply that nobody asked for while ${stage}` };
+      return {
+        dsn: "4.5.0",
+        reason: `Protocol error: host ${server} sent a reply that nobody asked for while ${stage}`,
+      };
     default:
       return why satisfies never;
   }

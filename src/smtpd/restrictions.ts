@@ -4,7 +4,7 @@
  * Compiled at start. A word that is not understood is a problem that stops the
  * start: a relay never runs more open than its configuration says.
  */
-import { splitList } from "../conf/param.ts";
+import { ParamError, splitList } from "../conf/param.ts";
 import type { AddressClass } from "../routing/router.ts";
 
 export const restrictionWords = [
@@ -37,13 +37,23 @@ export function compileRestrictions(text: string, where: Where): Compiled {
   const restrictions: Restriction[] = [];
   const problems: string[] = [];
   const place = where.file === undefined ? where.parameter : `${where.file}, line ${where.line}: ${where.parameter}`;
-  for (const word of splitList(text)) {
+  for (const word of wordsOf(text)) {
     const known = restrictionWords.find((each) => each === word.toLowerCase());
     if (known) restrictions.push(known);
     else
       problems.push(`${place}: "${word}" is not supported; remove it, or use one of: ${restrictionWords.join(", ")}`);
   }
   return problems.length > 0 ? { restrictions: undefined, problems } : { restrictions, problems: [] };
+}
+
+/** A text whose braces do not match is one word, which is then not known. */
+function wordsOf(text: string): string[] {
+  try {
+    return splitList(text);
+  } catch (error) {
+    if (error instanceof ParamError) return [text];
+    throw error;
+  }
 }
 
 /**

@@ -196,6 +196,28 @@ const ehloDiffers = [
   { postfix: "250-SMTPUTF8\r\n250 CHUNKING\r\n", ours: "250 SMTPUTF8\r\n", because: "there is no CHUNKING yet" },
 ];
 
+const mustDeclare = "553 5.6.7 Must declare SMTPUTF8 to send unicode address\r\n";
+
+const senderDiffers: Readonly<Record<string, NonNullable<Dialogue["differs"]>>> = {
+  "<@b.test>": [
+    {
+      postfix: "250 2.1.0 Ok\r\n",
+      ours: "501 5.1.7 Bad sender address syntax\r\n",
+      because: "an address without a local part is nobody's, and cannot be answered",
+    },
+  ],
+  "<ü@b.test>": [
+    { postfix: "250 2.1.0 Ok\r\n", ours: mustDeclare, because: "the next hop could not be told how to read it" },
+  ],
+  "<a@bü.test>": [
+    {
+      postfix: "501 5.1.7 Bad sender address syntax\r\n",
+      ours: mustDeclare,
+      because: "the address is good, the declaration is missing",
+    },
+  ],
+};
+
 const dialogues: Dialogue[] = [
   {
     name: "a whole session",
@@ -301,7 +323,13 @@ const dialogues: Dialogue[] = [
     '<""@b.test>',
     "<a@b c.test>",
     "<<>>",
-  ].map((address): Dialogue => ({ name: `sender ${address}`, steps: [`MAIL FROM:${address}\r\n`] })),
+  ].map(
+    (address): Dialogue => ({
+      name: `sender ${address}`,
+      steps: [`MAIL FROM:${address}\r\n`],
+      differs: senderDiffers[address] ?? [],
+    }),
+  ),
   ...[
     "<c@example.test>",
     "<C@EXAMPLE.TEST>",

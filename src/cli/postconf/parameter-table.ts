@@ -59,6 +59,7 @@ export class ParameterTable {
       this.known.set(name, { class: legacy ? "legacy" : "builtin", fallback: () => settings.defaultText(name) ?? "" });
     }
     for (const name of Object.keys(declared)) {
+      if (this.known.has(name)) continue;
       this.known.set(name, { class: "builtin", fallback: () => settings.defaultText(name) ?? "" });
     }
     const own = { process_id: String(process.id), process_name: process.name, service_name: "" };

@@ -6,4 +6,5 @@ import { crc32 } from "node:zlib";
  */
 export const envelopeCrc = (id: number, envelope: Uint8Array): number => crc32(envelope, id >>> 0);
 
-export const chunkCrc = (body: number, seq: number, data: Uint8Array): number => crc32(data, (body + seq * 0x9e3779b1) >>> 0);
+export const chunkCrc = (body: number, seq: number, data: Uint8Array): number =>
+  crc32(data, (body + seq * 0x9e3779b1) >>> 0);

@@ -11,7 +11,12 @@ import type { Change, Insert, Op, ReadKind, ReadOf, ReadResultOf, Result } from 
  */
 export type Request =
   | { readonly kind: "open"; readonly options: OpenOptions }
-  | { readonly kind: "commit"; readonly batch: number; readonly packed: Uint8Array; readonly given: readonly Uint8Array[] }
+  | {
+      readonly kind: "commit";
+      readonly batch: number;
+      readonly packed: Uint8Array;
+      readonly given: readonly Uint8Array[];
+    }
   | { readonly kind: "read"; readonly read: ReadOf<ReadKind>; readonly number: number }
   | { readonly kind: "close" };
 

@@ -305,7 +305,21 @@ function prepare(db: Database) {
   const one = <Bound extends unknown[], Found>(sql: string) => db.prepare<Bound, Found>(sql).pluck();
   type Blob = Uint8Array | null;
   return {
-    insert: run<[number, number, string | null, number | null, string | null, number, number | null, number, Blob, number | null, Blob]>(
+    insert: run<
+      [
+        number,
+        number,
+        string | null,
+        number | null,
+        string | null,
+        number,
+        number | null,
+        number,
+        Blob,
+        number | null,
+        Blob,
+      ]
+    >(
       `INSERT INTO message (id, state, flags, owner, batch, due, destination, source, chunks, body, crc, envelope, body_crc, inline)
        VALUES (?, ?, 0, ?, ?, 0, '', ?, ?, ?, ?, ?, ?, ?)`,
     ),

@@ -20,7 +20,15 @@ export const rowColumns = "id, state, flags, due, source IS NOT NULL, chunks, cr
 /** The envelope is left out where it fails its checksum. */
 export function rowOf([id, is, flags, due, sourced, chunks, crc, envelope]: RawRow): Row {
   const intact = Buffer.isBuffer(envelope) && envelopeCrc(id, envelope) === crc;
-  return { id, state: is, flags, due, sourced: sourced === 1, chunks, envelope: intact ? envelope.toString() : undefined };
+  return {
+    id,
+    state: is,
+    flags,
+    due,
+    sourced: sourced === 1,
+    chunks,
+    envelope: intact ? envelope.toString() : undefined,
+  };
 }
 
 /**

@@ -4,7 +4,7 @@ import { state } from "../engine.ts";
 import { parseId } from "../id.ts";
 import type { BodyReader } from "../message.ts";
 import { entryOf } from "../row.ts";
-import { QueueError, type QueueCounts, type QueueEntry } from "../store.ts";
+import { type QueueCounts, type QueueEntry, QueueError } from "../store.ts";
 import { QueueReads } from "./queue-reads.ts";
 import { assertQueue } from "./schema.ts";
 
@@ -75,7 +75,8 @@ function readerOf(reads: QueueReads, close: () => void): QueueReader {
       return {
         async chunk(index) {
           const chunk = number === undefined ? undefined : read<"chunk">({ kind: "chunk", id: number, index });
-          if (chunk === "corrupt") throw new QueueError("corrupt", `${id}: part ${index + 1} of its body cannot be read`);
+          if (chunk === "corrupt")
+            throw new QueueError("corrupt", `${id}: part ${index + 1} of its body cannot be read`);
           return chunk && Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
         },
       };

@@ -1,5 +1,13 @@
 import { Worker } from "node:worker_threads";
-import { type Engine, EngineError, type Op, type ReadKind, type ReadOf, type ReadResultOf, type Result } from "../engine.ts";
+import {
+  type Engine,
+  EngineError,
+  type Op,
+  type ReadKind,
+  type ReadOf,
+  type ReadResultOf,
+  type Result,
+} from "../engine.ts";
 import { type Failure, type OpenOptions, pack, type Reply, type Request } from "./protocol.ts";
 
 /**

@@ -1,10 +1,10 @@
 import type { Database, Statement } from "better-sqlite3";
 import Sqlite from "better-sqlite3";
 import type { Op, ReadKind, ReadOf, ReadResultOf, Result } from "../engine.ts";
-import { migrate, SchemaError } from "./schema.ts";
 import type { Failure, OpenOptions } from "./protocol.ts";
 import { QueueFile } from "./queue-file.ts";
 import { QueueReads } from "./queue-reads.ts";
+import { migrate, SchemaError } from "./schema.ts";
 
 /**
  * An open queue file, one batch a transaction. Lives in the queue's thread:
@@ -54,7 +54,8 @@ export class Transactor {
   }
 
   largestId(): number {
-    const sql = "SELECT max(ifnull((SELECT max(id) FROM message), 0), ifnull((SELECT max(id) FROM chunk), 0), ifnull((SELECT max(id) FROM trace), 0))";
+    const sql =
+      "SELECT max(ifnull((SELECT max(id) FROM message), 0), ifnull((SELECT max(id) FROM chunk), 0), ifnull((SELECT max(id) FROM trace), 0))";
     return this.#db.prepare<[], number>(sql).pluck().get() ?? 0;
   }
 
@@ -115,7 +116,7 @@ export class Transactor {
 }
 
 /** Larger than SQLite's own choice: a 64 KiB chunk is five pages and not seventeen, several small messages share one. */
-const pageSize_bytes = 8 * 1024;
+const pageSize_bytes = 16 * 1024;
 /** How long SQLite waits for another process that writes: the other generation of this relay, or an operator's command. */
 const busy_ms = 5000;
 /** What a batch writes beside its own bytes: the rest of pages that it touches. */

@@ -1,7 +1,7 @@
 import { type MessagePort, parentPort } from "node:worker_threads";
 import Sqlite from "better-sqlite3";
 import type { ReadKind, ReadResultOf } from "../engine.ts";
-import { type Failure, isTransferable, type Reply, type Request, unpack } from "./protocol.ts";
+import { type Failure, isTransferable, type OpenOptions, type Reply, type Request, unpack } from "./protocol.ts";
 import { assertSqliteVersion } from "./schema.ts";
 import { Transactor } from "./transactor.ts";
 
@@ -10,62 +10,69 @@ import { Transactor } from "./transactor.ts";
  * included, and says "ready"; the file is opened later, when privileges are
  * gone. Then: a batch in, its results out, one after the other.
  */
-function serve(port: MessagePort): void {
-  let open: Transactor | undefined;
+class QueueThread {
+  readonly #port: MessagePort;
+  #file: Transactor | undefined;
   /** After a failed sync nothing is tried on this handle any more, whatever was sent before its sender knew. */
-  let failed: Failure | undefined;
-  const reply = (message: Reply, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
+  #failed: Failure | undefined;
 
-  const handle = (request: Request): void => {
-    switch (request.kind) {
-      case "open":
-        try {
-          open = new Transactor(request.options);
-          return reply({ kind: "opened", largestId: open.largestId() });
-        } catch (error) {
-          open = undefined;
-          return reply({ kind: "notOpened", message: error instanceof Error ? error.message : String(error) });
-        }
-      case "commit": {
-        if (!open || failed) return reply({ kind: "notCommitted", error: failed ?? notOpen });
-        const results = open.commit(request.batch, unpack(request.packed, request.given), request.packed.length);
-        if ("kind" in results) {
-          if (results.kind === "failed") failed = results;
-          return reply({ kind: "notCommitted", error: results });
-        }
-        reply({ kind: "committed", results });
-        failed = open.tidy();
-        if (failed) reply({ kind: "notCommitted", error: failed });
-        return;
-      }
-      case "read": {
-        const { number, read } = request;
-        if (!open || failed) return reply({ kind: "noAnswer", number, error: failed ?? notOpen });
-        const result = open.read(read);
-        if (isFailure(result)) return reply({ kind: "noAnswer", number, error: result.failure });
-        return reply({ kind: "answer", number, result }, transferable(result));
-      }
-      case "close":
-        open?.close();
-        open = undefined;
-        return reply({ kind: "closed" });
-      default:
-        return request satisfies never;
+  constructor(port: MessagePort) {
+    this.#port = port;
+    port.on("message", (request: Request) => this.#handle(request));
+    loadNativeCode();
+    this.#reply({ kind: "ready" });
+  }
+
+  #handle(request: Request): void {
+    if (request.kind === "open") this.#reply(this.#open(request.options));
+    else if (request.kind === "commit") this.#commit(request);
+    else if (request.kind === "read") this.#reply(this.#read(request));
+    else this.#reply(this.#close());
+  }
+
+  #open(options: OpenOptions): Reply {
+    try {
+      this.#file = new Transactor(options);
+      return { kind: "opened", largestId: this.#file.largestId() };
+    } catch (error) {
+      return { kind: "notOpened", message: error instanceof Error ? error.message : String(error) };
     }
-  };
+  }
 
-  port.on("message", handle);
-  loadNativeCode();
-  reply({ kind: "ready" });
+  #commit({ batch, packed, given }: Extract<Request, { kind: "commit" }>): void {
+    const file = this.#file;
+    const results = this.#failed ?? file?.commit(batch, unpack(packed, given), packed.length) ?? notOpen;
+    if ("kind" in results) {
+      if (results.kind === "failed") this.#failed = results;
+      return this.#reply({ kind: "notCommitted", error: results });
+    }
+    this.#reply({ kind: "committed", results });
+    this.#failed = file?.tidy();
+    if (this.#failed) this.#reply({ kind: "notCommitted", error: this.#failed });
+  }
+
+  #read({ number, read }: Extract<Request, { kind: "read" }>): Reply {
+    if (!this.#file || this.#failed) return { kind: "noAnswer", number, error: this.#failed ?? notOpen };
+    const result = this.#file.read(read);
+    if (isFailure(result)) return { kind: "noAnswer", number, error: result.failure };
+    return { kind: "answer", number, result };
+  }
+
+  #close(): Reply {
+    this.#file?.close();
+    this.#file = undefined;
+    return { kind: "closed" };
+  }
+
+  /** A chunk's memory goes along, where it is all its own. */
+  #reply(reply: Reply): void {
+    const chunk = reply.kind === "answer" && Buffer.isBuffer(reply.result) ? reply.result : undefined;
+    const own = chunk && isTransferable(chunk) && chunk.buffer instanceof ArrayBuffer ? [chunk.buffer] : [];
+    this.#port.postMessage(reply, own);
+  }
 }
 
 const notOpen: Failure = { kind: "failed", message: "the queue file is not open", index: -1 };
-
-/** A chunk's memory goes along, where it is all its own. */
-function transferable(result: ReadResultOf[ReadKind]): ArrayBuffer[] {
-  const own = Buffer.isBuffer(result) && isTransferable(result) && result.buffer instanceof ArrayBuffer;
-  return own ? [result.buffer as ArrayBuffer] : [];
-}
 
 type Answer = ReadResultOf[ReadKind];
 
@@ -80,4 +87,4 @@ function loadNativeCode(): void {
   db.close();
 }
 
-if (parentPort) serve(parentPort);
+if (parentPort) new QueueThread(parentPort);

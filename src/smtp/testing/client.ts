@@ -37,7 +37,9 @@ export function testConf(written: Written = {}): SmtpConf {
 
 export function mapsOf(entries: Readonly<Record<string, string>> | TableError): Maps {
   const table = { get: (key: string) => (entries as Record<string, string>)[key.toLowerCase()], close: async () => {} };
-  return new Maps([{ reference: "inline:test", patterns: false, current: entries instanceof TableError ? entries : table }]);
+  return new Maps([
+    { reference: "inline:test", patterns: false, current: entries instanceof TableError ? entries : table },
+  ]);
 }
 
 export interface TestClient {
@@ -85,7 +87,10 @@ let ids = 0;
 
 /** A delivery request for all recipients over one next hop. */
 export function requestTo(nexthop: string, message: TestMessage = {}): DeliveryRequest {
-  const body = Buffer.from(message.body ?? "Subject: test\r\n\r\nhello\r\n", "latin1");
+  const body =
+    typeof message.body === "object"
+      ? message.body
+      : Buffer.from(message.body ?? "Subject: test\r\n\r\nhello\r\n", "latin1");
   const recipients = (message.to ?? ["user@dest.test"]).map((each): Recipient => {
     const given: Partial<Recipient> = typeof each === "string" ? { address: each } : each;
     const address = given.address ?? "user@dest.test";

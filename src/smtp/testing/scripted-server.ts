@@ -11,6 +11,7 @@ export type Answer =
   | { readonly raw: string }
   | { readonly after: string; readonly drop: true }
   | "DROP"
+  /** Nothing, and nothing after that. */
   | "SILENCE";
 
 export interface Script {
@@ -115,6 +116,7 @@ class Conversation {
 
   #onData(bytes: Buffer): void {
     const { dropInBody } = this.#server.script;
+    if (this.#over) return;
     if (this.#inBody && dropInBody !== undefined) {
       this.#received += bytes.length;
       if (this.#received > dropInBody) return this.#drop();
@@ -161,7 +163,7 @@ class Conversation {
     if (verb === "RCPT" && typeof answer === "string" && answer.startsWith("2")) this.#rcpts.push(line);
     if (verb === "DATA" && typeof answer === "string" && answer.startsWith("3")) this.#inBody = true;
     this.#answer(answer);
-    if (verb === "QUIT" && this.#server.script.on?.QUIT === undefined) this.#connection.end();
+    if (verb === "QUIT" && !this.#over && this.#server.script.on?.QUIT === undefined) this.#connection.end();
     if (verb === "STARTTLS" && script.tls && typeof answer === "string" && answer.startsWith("2")) {
       this.#secured = true;
       this.#text = "";
@@ -173,7 +175,9 @@ class Conversation {
     const { script } = this.#server;
     switch (verb) {
       case "EHLO":
-        return (this.#secured ? script.ehloTls : undefined) ?? script.ehlo ?? ["scripted.test", "PIPELINING", "8BITMIME"];
+        return (
+          (this.#secured ? script.ehloTls : undefined) ?? script.ehlo ?? ["scripted.test", "PIPELINING", "8BITMIME"]
+        );
       case "HELO":
         return script.helo ?? "250 scripted.test";
       case "DATA":
@@ -193,7 +197,10 @@ class Conversation {
   }
 
   #answer(answer: Answer): void {
-    if (answer === "SILENCE") return;
+    if (answer === "SILENCE") {
+      this.#over = true;
+      return;
+    }
     if (answer === "DROP") return this.#drop();
     if (typeof answer === "string") this.#connection.write(`${answer}\r\n`);
     else if ("raw" in answer) this.#connection.write(answer.raw);

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import { realRuntime } from "../runtime/real.ts";
+import type { CommandIo } from "./io.ts";
+import { postconf } from "./postconf.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "postconf-"));
+after(() => rmSync(directory, { recursive: true }));
+writeFileSync(join(directory, "master.cf"), "smtp inet n - n - - smtpd\n");
+const main = join(directory, "main.cf");
+
+async function run(
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<{ status: number; out: string; err: string }> {
+  let out = "";
+  let err = "";
+  const io: CommandIo = {
+    runtime: realRuntime(),
+    env,
+    args0: "postconf",
+    launch: [],
+    stdin: { [Symbol.asyncIterator]: () => assert.fail("nothing to read") },
+    out: (text) => {
+      out += Buffer.from(text as string).toString();
+    },
+    err: (text) => {
+      err += text;
+    },
+    directory: env.MAIL_CONFIG ? "/nonexistent" : directory,
+  };
+  const status = await postconf(args, io);
+  return { status, out, err };
+}
+
+describe("postconf", () => {
+  it("shows what is set, sorted, in the directory that it is given or that MAIL_CONFIG names", async () => {
+    writeFileSync(main, "relayhost = [mx]\nmyhostname = h.example\n");
+    const set = `config_directory = ${directory}\nmyhostname = h.example\nrelayhost = [mx]\n`;
+    assert.deepEqual(await run(["-n"]), { status: 0, out: set, err: "" });
+    assert.deepEqual(await run(["-n"], { MAIL_CONFIG: directory }), { status: 0, out: set, err: "" });
+    assert.deepEqual(await run(["-hx", "myorigin"]), { status: 0, out: "h.example\n", err: "" });
+  });
+
+  it("after a fatal error nothing is shown, and the status is 1", async () => {
+    writeFileSync(main, "a = ${b\nrelayhost = $a\n");
+    const { status, out, err } = await run(["-nx"]);
+    assert.equal(status, 1);
+    assert.equal(out, "");
+    assert.match(err, /^postconf: warning: truncated macro reference: "\$\{b"$/m);
+    assert.match(err, /^postconf: fatal: macro processing error$/m);
+  });
+
+  it("edits keep bytes that are not UTF-8, and take arguments as UTF-8", async () => {
+    writeFileSync(main, "a = \xff\n", "latin1");
+    assert.equal((await run(["-e", "b = é"])).status, 0);
+    assert.equal(readFileSync(main, "latin1"), "a = \xff\nb = \xc3\xa9\n");
+  });
+
+  for (const option of ["-M", "-P", "-X", "-#", "-F", "-m"]) {
+    it(`${option} is refused by name`, async () => {
+      const { status, err } = await run([option, "x"]);
+      assert.equal(status, 1);
+      assert.match(err, new RegExp(`^postconf: fatal: option ${option} is not supported by this version`));
+    });
+  }
+
+  it("an option that there is not shows the usage", async () => {
+    const { status, err } = await run(["-Z"]);
+    assert.equal(status, 1);
+    assert.match(err, /invalid option -- 'Z'\npostconf: fatal: usage: postconf/);
+  });
+});

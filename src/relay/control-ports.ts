@@ -1,0 +1,31 @@
+import type { QueueStore } from "../queue/store.ts";
+import type { ControlPorts } from "./control.ts";
+import type { Relay } from "./relay.ts";
+
+/** What commands may ask, answered by the store and the relay. */
+export function controlPorts(store: QueueStore, relay: Relay): ControlPorts {
+  return {
+    list: (after, limit) => store.list(after, limit),
+    async flush({ id, site }) {
+      if (id !== undefined) return relay.flush({ ids: [id] });
+      if (site === undefined) return relay.flush("all");
+      return flushSite(site, store, relay);
+    },
+    status: async () => ({ counts: await store.counts(), ...relay.figures }),
+  };
+}
+
+/** Mail for a site is mail whose recipients' domain it is, whatever next hop they go over. */
+async function flushSite(site: string, store: QueueStore, relay: Relay): Promise<number> {
+  const wanted = `@${site.toLowerCase()}`;
+  let count = 0;
+  for (let after: string | undefined; ; ) {
+    const page = await store.list(after, 500);
+    const ids = page
+      .filter(({ queue, envelope }) => queue === "deferred" && envelope.recipients.some((each) => each.address.toLowerCase().endsWith(wanted)))
+      .map(({ envelope }) => envelope.id);
+    if (ids.length > 0) count += await relay.flush({ ids });
+    after = page.at(-1)?.envelope.id;
+    if (after === undefined) return count;
+  }
+}

@@ -1,0 +1,296 @@
+import { Cleanup } from "../cleanup/cleanup.ts";
+import { bounceMessage, type BounceParts, notifications } from "../bounce/notifications.ts";
+import type { Log } from "../log/log.ts";
+import { Pickup } from "../pickup/pickup.ts";
+import type { FlushWhich } from "./flush.ts";
+import { Scheduler } from "../qmgr/scheduler.ts";
+import type { SchedulerState } from "../qmgr/state.ts";
+import type { Deliver } from "../queue/delivery.ts";
+import type { Envelope } from "../queue/message.ts";
+import type { QueueStore } from "../queue/store.ts";
+import { reply } from "../rfc5321/reply.ts";
+import { readInclude } from "../routing/include.ts";
+import { Router } from "../routing/resolve.ts";
+import { SmtpClient } from "../smtp/client.ts";
+import type { RecipientFacts, SmtpdPorts } from "../smtpd/ports.ts";
+import { SmtpServer } from "../smtpd/server.ts";
+import type { Answer } from "../table/maps.ts";
+import { TlsPolicies } from "../tls/policy.ts";
+import type { Listener } from "../runtime/net.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import type { Configuration, SmtpdService, SmtpTransport } from "./configuration.ts";
+import { FreeSpace } from "./free-space.ts";
+import type { Materials } from "./materials.ts";
+import { addressSet, ownAddresses } from "./own-addresses.ts";
+import { authorizedUser } from "./submit-users.ts";
+import { beginSubmission, openIntake, type SubmissionParts } from "./submission.ts";
+
+/**
+ * One relay: the services of a configuration, joined. It is given its store, open, and its
+ * sockets, and knows neither privileges nor processes: a test or a simulation makes one like any other object.
+ *
+ *   made    -> serving    serve     connections are taken, the maildrop is watched
+ *   serving -> retired    retire    a successor serves: sessions and deliveries in hand are finished
+ *   any     -> ended      stop      the same, with sessions told to come back later
+ *
+ * Scheduling begins with schedule(): at once, or when a predecessor has said what it knows. What is accepted
+ * before that waits here, and is in the store anyway.
+ */
+export interface RelayParts {
+  readonly runtime: Runtime;
+  readonly configuration: Configuration;
+  readonly materials: Materials;
+  readonly store: QueueStore;
+  readonly log: Log;
+  readonly maildrop: string;
+  /** Where the queue's file is, for its free space. */
+  readonly queueDirectory: string;
+  /** The store is broken; this relay can only end. */
+  readonly failed: (error: unknown) => void;
+}
+
+/** How many accepted messages wait for schedule(); beyond it the scheduler looks into the store for them. */
+const heldBack = 10_000;
+
+export class Relay {
+  readonly scheduler: Scheduler;
+  readonly #parts: RelayParts;
+  readonly #router: Router;
+  readonly #servers = new Map<SmtpdService, SmtpServer>();
+  readonly #clients: SmtpClient[] = [];
+  readonly #listeners: Listener[] = [];
+  readonly #pickup: Pickup;
+  readonly #space: FreeSpace;
+  #waiting: Envelope[] | undefined = [];
+  #staleTimer: { cancel(): void } | undefined;
+
+  constructor(parts: RelayParts) {
+    this.#parts = parts;
+    const { runtime, configuration, materials, store, log } = parts;
+    const { conf } = configuration;
+    const self = ownAddresses(conf, runtime.host.interfaces());
+    const isOwn = addressSet(self);
+    this.#router = new Router(conf, {
+      maps: materials.tables.maps,
+      file: materials.tables.file,
+      ownAddress: isOwn,
+      include: (path) => readInclude(runtime.files, path),
+    });
+    const cleanup = new Cleanup({ conf, router: this.#router, store, clock: runtime.clock, log: log.as("cleanup") });
+    const bounce: BounceParts = { conf, runtime, store, router: this.#router, log: log.as("bounce") };
+    this.#space = new FreeSpace({ ...runtime, log }, parts.queueDirectory, conf);
+    const submission: SubmissionParts = { cleanup, store, log: log.as("cleanup"), accepted: (each) => this.#accepted(each) };
+    for (const service of configuration.smtpd) this.#servers.set(service, this.#server(service, submission, isOwn));
+    const transports = new Map<string, Deliver>();
+    for (const transport of configuration.transports) {
+      const client = this.#client(transport, self);
+      this.#clients.push(client);
+      transports.set(transport.name, client.deliver);
+    }
+    const limits = new Map(configuration.transports.map(({ name, processLimit }) => [name, processLimit]));
+    this.scheduler = new Scheduler({
+      conf,
+      clock: runtime.clock,
+      log: log.as("qmgr"),
+      store,
+      route: (sender, recipient) => this.#router.route(sender, recipient),
+      transports,
+      transportValue: (transport, suffix) => configuration.settings.value(`${transport}_${suffix}`),
+      slots: (transport) => limits.get(transport) ?? conf.default_process_limit,
+      notify: (due) => notifications(due, bounce),
+      failed: parts.failed,
+    });
+    this.#pickup = new Pickup({
+      directory: parts.maildrop,
+      files: runtime.files,
+      clock: runtime.clock,
+      log: log.as("pickup"),
+      scanLimit: conf.maildrop_scan_limit,
+      ports: {
+        authorized: authorizedUser(conf.authorized_submit_users, materials.submitUsers, runtime.processes.uid()),
+        begin: (each) => {
+          const reject = (rejected: Parameters<typeof bounceMessage>[0]) => bounceMessage(rejected, bounce);
+          return beginSubmission(each, { ...submission, reject }, `${each.uid}`);
+        },
+      },
+    });
+  }
+
+  /** Takes connections on descriptors handed down, by the line of master.cf. Throws Node's error. */
+  async serve(sockets: readonly { readonly line: number; readonly fd: number }[]): Promise<void> {
+    await this.#space.start();
+    for (const [service, server] of this.#servers) {
+      for (const { fd } of sockets.filter(({ line }) => line === service.service.line)) {
+        this.#listeners.push(await this.#parts.runtime.net.listen({ fd }, (connection) => server.take(connection)));
+      }
+    }
+    this.#pickup.start();
+    this.#watchStaleness();
+  }
+
+  /** Scheduling begins; `state` is what a predecessor knew of destinations. */
+  schedule(state: SchedulerState | undefined): void {
+    const waiting = this.#waiting;
+    if (!waiting) return this.scheduler.look();
+    this.#waiting = undefined;
+    if (state) this.scheduler.restore(state);
+    this.scheduler.start();
+    for (const envelope of waiting) this.scheduler.enqueue(envelope);
+  }
+
+  /** A successor serves. Takes nothing new; resolves when sessions and deliveries are finished. `handedOver` is called first, with what the successor should know. */
+  async retire(handedOver: (state: SchedulerState) => void, wake: () => void): Promise<void> {
+    await this.#closeListeners();
+    handedOver(this.scheduler.stateForSuccessor());
+    const picked = this.#pickup.close();
+    const sessions = Promise.all([...this.#servers.values()].map((server) => server.finish()));
+    await this.scheduler.close();
+    wake();
+    // Sessions that go on still bring mail: it is put back at once, for the successor.
+    const waker = this.#parts.runtime.clock.after(wakeInterval_ms, function again() {
+      wake();
+      waker.restart();
+    });
+    await Promise.all([sessions, picked]);
+    waker.cancel();
+    await this.#end();
+    wake();
+  }
+
+  /** Ends in order: clients are told to come back, deliveries in hand are finished. */
+  async stop(): Promise<void> {
+    await this.#closeListeners();
+    const sessions = Promise.all([...this.#servers.values()].map((server) => server.close()));
+    await Promise.all([this.#pickup.close(), this.scheduler.close(), sessions]);
+    await this.#end();
+  }
+
+  flush(which: FlushWhich): Promise<number> {
+    return this.scheduler.flush(which);
+  }
+
+  /** New bytes of a table's file. False: they cannot be used. */
+  async replaceTable(path: string, snapshot: { bytes: Buffer; mtime_ms: number }): Promise<boolean> {
+    const used = await this.#parts.materials.tables.replace(path, snapshot);
+    if (used) await this.scheduler.loginsChanged();
+    return used;
+  }
+
+  sourceChanged(path: string, mtime_ms: number): void {
+    this.#parts.materials.tables.sourceChanged(path, mtime_ms);
+  }
+
+  get figures(): object {
+    return {
+      sessions: [...this.#servers.values()].reduce((sum, server) => sum + server.sessions, 0),
+      transports: this.#clients.map((client) => client.figures),
+      scheduler: this.scheduler.figures(),
+    };
+  }
+
+  #accepted(envelope: Envelope): void {
+    if (!this.#waiting) return this.scheduler.enqueue(envelope);
+    if (this.#waiting.length < heldBack) this.#waiting.push(envelope);
+    // Ours in the store all the same: it is found when we have gone, or are asked to look.
+    else this.schedule(undefined);
+  }
+
+  async #closeListeners(): Promise<void> {
+    // close() resolves when its connections have ended, too: that is waited for elsewhere.
+    for (const listener of this.#listeners) void listener.close();
+  }
+
+  async #end(): Promise<void> {
+    this.#staleTimer?.cancel();
+    this.#space.close();
+    await Promise.all(this.#clients.map((client) => client.close()));
+    await this.#parts.store.release(this.#parts.store.owner);
+    await this.#parts.store.close();
+  }
+
+  #watchStaleness(): void {
+    const { runtime, materials, log } = this.#parts;
+    const look = (): void => {
+      for (const text of materials.tables.stale(runtime.clock.now())) log.warning(text);
+      this.#staleTimer = runtime.clock.after(staleInterval_ms, look, { idle: true });
+    };
+    look();
+  }
+
+  #server(service: SmtpdService, submission: SubmissionParts, isOwn: (address: string) => boolean): SmtpServer {
+    const { runtime, materials, log, store } = this.#parts;
+    const { conf } = service;
+    const rules = materials.rules.get(service);
+    if (!rules) throw new Error(`no rules were made for ${service.service.name}`);
+    const facts = {
+      rewriteClients: conf.local_header_rewrite_clients,
+      onThisHost: isOwn,
+      inMyNetworks: (name: string, address: string) => rules.mynetworks.matches(name, address) === true,
+    };
+    const ports: SmtpdPorts = {
+      classify: (recipient, sender) => this.#classify(recipient, sender, conf),
+      nextId: () => store.nextId(),
+      open: (transaction) => openIntake(transaction, submission, facts),
+      freeSpace: () => this.#space.enough,
+    };
+    return new SmtpServer({
+      conf,
+      rules,
+      service: service.service.name,
+      ports,
+      clock: runtime.clock,
+      names: runtime.names,
+      log: log.as("smtpd", undefined, conf.syslog_name),
+    });
+  }
+
+  #classify(recipient: string, sender: string, conf: SmtpdService["conf"]): Answer<RecipientFacts> {
+    const address = this.#router.rewriter.rewrite(recipient);
+    const kind = this.#router.classify(address);
+    const unknown = conf.local_recipient_maps.length > 0 ? this.#router.unknownUser(address) : undefined;
+    const route = this.#router.route(sender, address);
+    if (kind instanceof Promise || unknown instanceof Promise || route instanceof Promise) {
+      return Promise.all([kind, unknown, route]).then(([a, b, c]) => recipientFacts(a, b, c.hop, conf));
+    }
+    return recipientFacts(kind, unknown, route.hop, conf);
+  }
+
+  #client(transport: SmtpTransport, self: readonly string[]): SmtpClient {
+    const { runtime, materials, log } = this.#parts;
+    const { conf } = transport;
+    const material = materials.transports.get(transport);
+    if (!material) throw new Error(`nothing was gathered for transport ${transport.name}`);
+    const own = log.as("smtp", undefined, conf.syslog_name);
+    return new SmtpClient({
+      conf,
+      runtime,
+      log: own,
+      passwords: materials.tables.maps(conf.smtp_sasl_password_maps),
+      discardMaps: materials.tables.maps(conf.smtp_discard_ehlo_keyword_address_maps),
+      filter: material.filter,
+      policies: new TlsPolicies(conf, materials.tables.maps(conf.smtp_tls_policy_maps), own),
+      authorities: material.authorities,
+      self,
+      minimalBackoff_s: conf.minimal_backoff_time,
+    });
+  }
+}
+
+const staleInterval_ms = 1000;
+const wakeInterval_ms = 1000;
+
+function recipientFacts(
+  kind: RecipientFacts["class"],
+  unknown: string | undefined,
+  hop: { readonly transport: string; readonly nexthop: string },
+  conf: SmtpdService["conf"],
+): RecipientFacts {
+  if (unknown !== undefined) {
+    return { class: kind, refusal: reply(conf.unknown_local_recipient_reject_code, "5.1.1", unknown) };
+  }
+  // A local address that has an alias goes on under another name; what it is for itself does not matter.
+  if (kind === "local" || kind === "virtual" || (hop.transport !== "error" && hop.transport !== "retry")) return { class: kind };
+  const temporary = hop.transport === "retry";
+  const [, dsn = temporary ? "4.0.0" : "5.0.0", text = hop.nexthop] = /^([245]\.\d{1,3}\.\d{1,3})\s+(.*)$/s.exec(hop.nexthop) ?? [];
+  return { class: kind, refusal: reply(temporary ? 450 : 550, dsn, text) };
+}

@@ -1,0 +1,170 @@
+import { type Cleanup, type CleanupMessage, type CleanupResult, isLocalClient } from "../cleanup/cleanup.ts";
+import type { Log } from "../log/log.ts";
+import type { Submission, SubmissionIntake, SubmissionResult } from "../pickup/pickup.ts";
+import type { Envelope } from "../queue/message.ts";
+import { type NewMessage, QueueError, type QueueStore } from "../queue/store.ts";
+import { type Reply, reply } from "../rfc5321/reply.ts";
+import type { Intake, IntakeResult, Transaction } from "../smtpd/ports.ts";
+
+/**
+ * From a message that came in to one that is in the queue: cleanup, then the store, then the scheduler.
+ * The one place where "taken" is decided: nobody is told so before the store has said that it is durable.
+ */
+export interface SubmissionParts {
+  readonly cleanup: Cleanup;
+  readonly store: Pick<QueueStore, "accept" | "remove" | "nextId">;
+  /** Called with what was accepted, after that. */
+  readonly accepted: (envelope: Envelope) => void;
+  readonly log: Log;
+}
+
+/** What decides whether headers of a client's mail are completed. */
+export interface ClientFacts {
+  readonly rewriteClients: readonly string[];
+  readonly onThisHost: (address: string) => boolean;
+  readonly inMyNetworks: (name: string, address: string) => boolean;
+}
+
+const noRoom = reply(452, "4.3.1", "Insufficient system storage");
+const tryLater = reply(451, "4.3.0", "Error: queue file write error");
+
+/** A message from an SMTP client. */
+export function openIntake(transaction: Transaction, parts: SubmissionParts, facts: ClientFacts): Intake {
+  const { client, recipients } = transaction;
+  const message = parts.cleanup.begin({
+    id: transaction.id,
+    arrival_ms: transaction.arrival_ms,
+    origin: {
+      service: "smtpd",
+      client: client.shown,
+      helo: transaction.helo,
+      protocol: transaction.protocol,
+      saslUsername: transaction.saslUsername,
+    },
+    received: {
+      kind: "smtp",
+      helo: transaction.helo,
+      name: client.name,
+      address: client.address,
+      protocol: transaction.protocol,
+      tls: undefined,
+      authenticated: transaction.saslUsername !== "",
+    },
+    sender: transaction.sender,
+    recipients,
+    local: isLocalClient(facts.rewriteClients, {
+      onThisHost: facts.onThisHost(client.address),
+      inMyNetworks: facts.rewriteClients.includes("permit_mynetworks") && facts.inMyNetworks(client.name, client.address),
+      authenticated: transaction.saslUsername !== "",
+    }),
+    smtputf8: transaction.smtputf8,
+    envid: transaction.envid,
+    ret: transaction.ret,
+  });
+  return {
+    data: (bytes) => message.data(bytes),
+    commit: () => commit(message, transaction.id, parts),
+    abandon: () => message.abandon(),
+  };
+}
+
+async function commit(message: CleanupMessage, id: string, parts: SubmissionParts): Promise<IntakeResult> {
+  const finished = message.finish();
+  const result = finished instanceof Promise ? await finished : finished;
+  if (result.kind === "reject") return refused(result.reply);
+  const refusal = await store(result.messages, undefined, parts);
+  return refusal ? refused(refusal) : { kind: "queued", id };
+}
+
+function refused(answer: Reply): IntakeResult {
+  return { kind: answer.code >= 500 ? "rejected" : "deferred", reply: answer };
+}
+
+/** Stores all of them or none; why not, as a reply. */
+async function store(
+  messages: readonly NewMessage[],
+  source: string | undefined,
+  { store: queue, accepted, log }: SubmissionParts,
+): Promise<Reply | undefined> {
+  try {
+    const stored = await Promise.allSettled(
+      messages.map((each, index) => queue.accept(each, source && (index === 0 ? source : `${source}:${index}`))),
+    );
+    const failed = stored.find((each) => each.status === "rejected");
+    if (!failed) {
+      for (const each of stored) if (each.status === "fulfilled" && !each.value.repeated) accepted(each.value.envelope);
+      return undefined;
+    }
+    // What was refused must not be delivered in part.
+    const kept = stored.flatMap((each) => (each.status === "fulfilled" ? [each.value.envelope.id] : []));
+    if (kept.length > 0) await queue.remove(kept);
+    throw failed.reason;
+  } catch (error) {
+    if (!(error instanceof QueueError)) throw error;
+    log.warning(`${messages[0]?.id}: write queue file: ${error.message}`);
+    return error.kind === "full" ? noRoom : tryLater;
+  }
+}
+
+/** A message from sendmail. A refusal for good cannot be told to anybody but its sender, by mail. */
+export function beginSubmission(
+  submission: Submission,
+  parts: SubmissionParts & { readonly reject: (rejected: RejectedSubmission) => Promise<NewMessage | undefined> },
+  user: string,
+): SubmissionIntake {
+  const { head, uid, source, arrival_ms } = submission;
+  const id = parts.store.nextId();
+  const sender = head.sender ?? user;
+  parts.log.as("pickup").info(`${id}: uid=${uid} from=<${sender}>`);
+  const message = parts.cleanup.begin({
+    id,
+    arrival_ms,
+    origin: { service: "pickup", client: "", helo: "", protocol: "", saslUsername: "" },
+    received: { kind: "local", uid, time_ms: arrival_ms },
+    sender,
+    recipients: head.recipients.map((address) => ({ address, notify: head.notify, orcpt: undefined })),
+    local: true,
+    fullName: head.fullName,
+    smtputf8: head.smtputf8,
+    envid: head.envid,
+    ret: head.ret,
+  });
+  const begun: Buffer[] = [];
+  let begun_bytes = 0;
+  return {
+    data(bytes) {
+      if (begun_bytes < keptOfRejected_bytes) {
+        begun.push(bytes);
+        begun_bytes += bytes.length;
+      }
+      return message.data(bytes);
+    },
+    async finish(): Promise<SubmissionResult> {
+      const finished = message.finish();
+      const result: CleanupResult = finished instanceof Promise ? await finished : finished;
+      if (result.kind === "messages") return outcome(await store(result.messages, source, parts));
+      if (result.reply.code < 500) return { kind: "retry", reason: result.reply.text };
+      const text = Buffer.concat(begun);
+      const notice = await parts.reject({ id, sender, head, arrival_ms, reply: result.reply, text });
+      return notice ? outcome(await store([notice], source, parts)) : { kind: "taken" };
+    },
+    abandon: () => message.abandon(),
+  };
+}
+
+/** How much of a refused message is kept to be returned: its header, mostly. */
+const keptOfRejected_bytes = 64 * 1024;
+
+export interface RejectedSubmission {
+  readonly id: string;
+  readonly sender: string;
+  readonly head: Submission["head"];
+  readonly arrival_ms: number;
+  readonly reply: Reply;
+  /** The beginning of the message, as it was given. */
+  readonly text: Buffer;
+}
+
+function outcome(refusal: Reply | undefined): SubmissionResult {
+  return refusal ? { kind: "retry", reason: refusal.text } : { kind: "taken" };
+}

@@ -1,0 +1,418 @@
+/**
+ * postmap and postalias against Debian's own, both ways: the same sources and
+ * command lines give the same output, warnings and exit status, each reads
+ * what the other wrote, and Berkeley DB's tools find nothing wrong with our files.
+ *
+ * Skipped, and counted so, without the packages postfix and db-util.
+ */
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import type { CommandIo } from "../../src/cli/io.ts";
+import { newaliases, postalias } from "../../src/cli/postalias.ts";
+import { postmap } from "../../src/cli/postmap.ts";
+import { realRuntime } from "../../src/runtime/real.ts";
+import { HashFile } from "../../src/table/berkeley/hash-reader.ts";
+
+const needed = [
+  "/usr/sbin/postmap",
+  "/usr/sbin/postalias",
+  "/usr/bin/db_verify",
+  "/usr/bin/db_load",
+  "/usr/bin/db_dump",
+];
+const missing = needed.filter((path) => !existsSync(path));
+const skip = missing.length > 0 ? `not installed: ${missing.join(" ")}` : false;
+const asRoot = skip || process.getuid?.() !== 0 ? skip || "needs root" : false;
+
+const base = mkdtempSync(join(tmpdir(), "postmap-"));
+chmodSync(base, 0o755);
+after(() => rmSync(base, { recursive: true, force: true }));
+const conf = join(base, "conf");
+mkdirSync(conf);
+write(
+  conf,
+  "main.cf",
+  "compatibility_level = 3.6\nmyhostname = mail.example.test\nqueue_directory = /var/spool/postfix\n",
+);
+
+const runtime = realRuntime();
+const programs = { postmap, postalias, newaliases };
+type Program = "postmap" | "postalias";
+
+interface Outcome {
+  readonly status: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Written long ago, so that nobody waits for it to settle. */
+function write(directory: string, name: string, contents: string | Buffer): void {
+  writeFileSync(join(directory, name), contents);
+  utimesSync(join(directory, name), 1e9, 1e9);
+}
+
+let made = 0;
+
+function place(files: Readonly<Record<string, string | Buffer>>): string {
+  const directory = join(base, String(made++));
+  mkdirSync(directory);
+  for (const [name, contents] of Object.entries(files)) write(directory, name, contents);
+  return directory;
+}
+
+/** Paths are shown without the directory, which differs. */
+const plain = (text: string | Buffer, directory: string): string =>
+  text.toString("latin1").replaceAll(`${directory}/`, "");
+
+function debian(program: Program, directory: string, args: readonly string[], input: string | Buffer = ""): Outcome {
+  const { status, stdout, stderr } = spawnSync(`/usr/sbin/${program}`, ["-c", conf, ...args], { input });
+  return { status: status ?? -1, out: plain(stdout, directory), err: plain(stderr, directory) };
+}
+
+async function ours(
+  program: Program | "newaliases",
+  directory: string,
+  args: readonly string[],
+  input: string | Buffer = "",
+): Promise<Outcome> {
+  const out: Buffer[] = [];
+  const err: string[] = [];
+  const io: CommandIo = {
+    runtime,
+    env: {},
+    args0: program,
+    stdin: (async function* () {
+      yield Buffer.from(input);
+    })(),
+    out: (text) => out.push(Buffer.from(text)),
+    err: (text) => err.push(text),
+    directory: conf,
+  };
+  const status = await programs[program](["-c", conf, ...args], io);
+  return { status, out: plain(Buffer.concat(out), directory), err: plain(Buffer.from(err.join("")), directory) };
+}
+
+const sorted = (text: string): string => text.split("\n").sort().join("\n");
+const verified = (file: string) => execFileSync("/usr/bin/db_verify", ["-q", file]);
+
+/** What Debian's db_dump says is in a file. */
+function dumped(file: string): string {
+  const text = execFileSync("/usr/bin/db_dump", [file], { maxBuffer: 2 ** 28 }).toString();
+  const lines = text.slice(text.indexOf("HEADER=END")).split("\n").slice(1, -2);
+  const pairs: string[] = [];
+  for (let at = 0; at < lines.length; at += 2) pairs.push(`${lines[at]}${lines[at + 1]}`);
+  return pairs.sort().join("\n");
+}
+
+const many = Array.from({ length: 100_000 }, (_, n) => `user${n}@example${n % 97}.com value ${n}\n`).join("");
+const large = [100, 1022, 1023, 1024, 1025, 4069, 4070, 5000, 20_000]
+  .map((n) => `${"k".repeat(n)}${n} ${"v".repeat(n)}\n${n}x ${"w".repeat(n)}\n`)
+  .join("");
+const mixed =
+  'a 1\nB two words  here\n# c\n  \nlonger\n  cont  inued\n"q q" v\n"unb v\nnoval\nk: alias\na dup\nGRÜSSE ü\nΟΔΟΣ s\n';
+
+const sources: Readonly<Record<string, string | Buffer>> = {
+  "one entry": "mail.my-isp.org      test:testpass\n",
+  nothing: "",
+  "all kinds of lines": mixed,
+  "line ends of Windows": "a b\r\nc d\r\n e\r\n",
+  NULs: "n\0ul val\nb\0 c\nd e\0f\n  g\n",
+  "white space first": " lead x\nk v\n",
+  "bytes that are not UTF-8": Buffer.from("caf\xe9 x\nok y\nGR\xc3\x9cSSE z\nx caf\xe9\n", "latin1"),
+  "keys that come twice": "a 1\na 2\nA 3\n",
+  "large items": large,
+  "100,000 entries": many,
+};
+
+describe("an index", { skip }, () => {
+  for (const [name, source] of Object.entries(sources)) {
+    for (const flags of [[], ["-n"], ["-N"], ["-f"], ["-u"], ["-r"], ["-w"]]) {
+      if (flags.length > 0 && Buffer.from(source).length > 100_000) continue;
+      it(`of ${name} ${flags.join(" ")} holds what Debian's holds, and is sound`, async () => {
+        const directory = place({ ours: source, theirs: source });
+        const [mine, debians] = [join(directory, "ours"), join(directory, "theirs")];
+        const got = await ours("postmap", directory, [...flags, mine]);
+        const wanted = debian("postmap", directory, [...flags, debians]);
+        assert.deepEqual(got, { ...wanted, err: wanted.err.replaceAll("theirs", "ours") });
+        verified(`${mine}.db`);
+        assert.equal(dumped(`${mine}.db`), dumped(`${debians}.db`));
+        const { out } = debian("postmap", directory, ["-s", mine]);
+        assert.equal((await ours("postmap", directory, ["-s", mine])).out, out);
+        assert.deepEqual(
+          await ours("postmap", directory, ["-s", debians]),
+          debian("postmap", directory, ["-s", debians]),
+        );
+      });
+    }
+  }
+
+  it("of 100,000 entries answers Debian's postmap, and Debian's answers ours", async () => {
+    const directory = place({ ours: many, theirs: many });
+    const [mine, debians] = [join(directory, "ours"), join(directory, "theirs")];
+    const keys = Array.from({ length: 110_000 }, (_, n) => `User${n}@example${n % 97}.com\n`).join("");
+    await ours("postmap", directory, [mine]);
+    debian("postmap", directory, [debians]);
+    const wanted = debian("postmap", directory, ["-q", "-", mine], keys);
+    assert.equal(wanted.out.split("\n").length, 100_001);
+    assert.deepEqual(await ours("postmap", directory, ["-q", "-", mine], keys), wanted);
+    assert.deepEqual(await ours("postmap", directory, ["-q", "-", debians], keys), wanted);
+  });
+
+  it("grows and shrinks under Debian's hands as well as under ours", async () => {
+    const half = Array.from({ length: 3000 }, (_, n) => `user${n} value ${n}\n`).join("");
+    const rest = Array.from({ length: 6000 }, (_, n) => `user${n + 2000} other ${n}\n`).join("") + large;
+    const gone = Array.from({ length: 500 }, (_, n) => `user${n * 7}\n`).join("");
+    const directory = place({ ours: half, theirs: half });
+    const [mine, debians] = [join(directory, "ours"), join(directory, "theirs")];
+    await ours("postmap", directory, [mine]);
+    debian("postmap", directory, [debians]);
+    assert.equal(debian("postmap", directory, ["-ir", mine], rest).status, 0);
+    assert.equal((await ours("postmap", directory, ["-ir", debians], rest)).status, 0);
+    verified(`${mine}.db`);
+    verified(`${debians}.db`);
+    assert.equal(dumped(`${mine}.db`), dumped(`${debians}.db`));
+    assert.equal(debian("postmap", directory, ["-d", "-", mine], gone).status, 0);
+    assert.equal((await ours("postmap", directory, ["-d", "-", debians], gone)).status, 0);
+    verified(`${mine}.db`);
+    verified(`${debians}.db`);
+    assert.equal(dumped(`${mine}.db`), dumped(`${debians}.db`));
+    assert.equal(
+      sorted((await ours("postmap", directory, ["-s", mine])).out),
+      sorted(debian("postmap", directory, ["-s", debians]).out),
+    );
+  });
+
+  for (const settings of [
+    ["db_lorder=4321"],
+    ["db_pagesize=512"],
+    ["db_pagesize=65536", "db_lorder=4321"],
+    ["h_ffactor=8"],
+  ]) {
+    it(`that Berkeley DB made with ${settings.join(" ")} is read`, async () => {
+      const directory = place({ source: many.slice(0, 200_000).replace(/[^\n]*$/, "") + large });
+      const [source, foreign] = [join(directory, "source"), join(directory, "foreign.db")];
+      await ours("postmap", directory, [source]);
+      const dump = execFileSync("/usr/bin/db_dump", [`${source}.db`], { maxBuffer: 2 ** 28 });
+      const options = settings.flatMap((setting) => ["-c", setting]);
+      const body = dump.toString().replace(/^db_pagesize=.*\n/m, "");
+      execFileSync("/usr/bin/db_load", [...options, "-t", "hash", foreign], { input: body });
+      const file = new HashFile(readFileSync(foreign));
+      let count = 0;
+      for (const [key, value] of new HashFile(readFileSync(`${source}.db`)).entries()) {
+        assert.deepEqual(file.find(key), value);
+        count++;
+      }
+      assert.equal([...file.entries()].length, count);
+    });
+  }
+
+  it("takes its permissions from the source, and its owner where we are root", { skip: asRoot }, async () => {
+    for (const mode of [0o600, 0o640, 0o644, 0o400, 0o755, 0o660, 0o666]) {
+      for (const flags of [[], ["-p"]]) {
+        const directory = place({ ours: "a 1\n", theirs: "a 1\n" });
+        for (const path of [directory, join(directory, "ours"), join(directory, "theirs")])
+          chownSync(path, 65534, 65534);
+        for (const name of ["ours", "theirs"]) chmodSync(join(directory, name), mode);
+        await ours("postmap", directory, [...flags, join(directory, "ours")]);
+        debian("postmap", directory, [...flags, join(directory, "theirs")]);
+        const [mine, debians] = [statSync(join(directory, "ours.db")), statSync(join(directory, "theirs.db"))];
+        assert.deepEqual([mine.mode, mine.uid, mine.gid], [debians.mode, debians.uid, debians.gid]);
+      }
+    }
+  });
+});
+
+interface Case {
+  readonly args: readonly string[];
+  readonly input?: string | Buffer;
+  /** Why the two differ in what they say. Status and output must not. */
+  readonly saysOtherwise?: string;
+  /** Lines of output come in another order. */
+  readonly unordered?: boolean;
+}
+
+const message =
+  'From: a\nSubject: x\n folded\nContent-Type: multipart/mixed; boundary="b b"\n\npre\n--b b\nX-A : 1\n\nbody\n' +
+  "--b b\nContent-Type: message/rfc822\n\nSubject: inner\n\nibody\n--b b--\nepi\nFrom: y\n";
+
+const known = "names the types that there are, not a package of Debian's";
+const commands: readonly Case[] = [
+  { args: ["-q", "a", "T"] },
+  { args: ["-q", "A", "hash:T"] },
+  { args: ["-f", "-q", "A", "T"] },
+  { args: ["-q", "nope", "T"] },
+  { args: ["-q", "grüsse", "T"] },
+  { args: ["-uq", "grüsse", "T"] },
+  { args: ["-q", "b", "nosuch", "T"] },
+  { args: ["-q", "b", "T", "nosuch"] },
+  { args: ["-q", "-", "T"], input: 'a\nB\nnope\n"q q"\n\nlast' },
+  { args: ["-q", "-", "T", "nosuch"], input: "a\nnope\n" },
+  { args: ["-q", "-", "T"], input: Buffer.from("caf\xe9\na\n", "latin1") },
+  { args: ["-q", "-", "T", "static:other"], input: "a\nzzz\n" },
+  { args: ["-s", "T"] },
+  { args: ["-d", "nope", "T"] },
+  { args: ["-d", "A", "T"] },
+  { args: ["-d", "-", "T"], input: "b\nzip\n" },
+  { args: ["-i", "T"], input: "new 1\nlonger repl\nbad\n" },
+  { args: ["-ir", "T"], input: "new 1\nlonger repl\n" },
+  { args: ["-iw", "T"], input: "new 1\nlonger repl\n" },
+  { args: ["-i", "fresh"], input: "new 1\n" },
+  { args: ["nosuch"] },
+  { args: ["nosuchtype:T"], saysOtherwise: known },
+  { args: ["-q", "a", "nosuchtype:T"], saysOtherwise: known },
+  { args: ["texthash:T"] },
+  { args: ["static:T"] },
+  { args: ["-q", "a", "texthash:T"] },
+  { args: ["-r", "-q", "a", "texthash:T"] },
+  { args: ["-w", "-q", "a", "texthash:T"] },
+  { args: ["-s", "texthash:T"], unordered: true },
+  { args: ["-q", "a", "inline:{a=1}"] },
+  { args: ["-s", "inline:{a=1, b=2}"], unordered: true },
+  { args: ["-q", "k", "inline:{ {k = v w}, {x = y} }"] },
+  { args: ["-q", "k", "inline:{ {k = v w}, {K = y} }"] },
+  { args: ["-q", "k", "inline:{k}"] },
+  { args: ["-q", "k", "inline:k=v"] },
+  { args: ["-q", "k", "inline:{}"] },
+  { args: ["-q", "k", "inline:{ {k = v }"] },
+  { args: ["-q", "k", "inline:{k=}"] },
+  { args: ["-q", "x", "static:hello"] },
+  { args: ["-q", "x", "static:{ hello world }"] },
+  { args: ["-q", "x", "static:{ hello"] },
+  { args: ["-s", "static:x"] },
+  { args: ["-d", "a", "static:x"] },
+  { args: ["-d", "a", "texthash:T"] },
+  { args: ["-d", "a", "hash:nosuch"] },
+  { args: ["-q", "a", "hash:"] },
+  { args: ["-q", "a", ":T"] },
+  { args: [] },
+  { args: ["-q", "a"] },
+  { args: ["-s"] },
+  { args: ["-Z", "T"] },
+  { args: ["-q"] },
+  { args: ["-s", "-q", "a", "T"] },
+  { args: ["-q", "a", "-s", "T"] },
+  { args: ["-b", "T"] },
+  { args: ["-q", "a", "-h", "T"] },
+  { args: ["-m", "-q", "-", "T"], input: "a\n" },
+  ...["-h", "-b", "-hm", "-bm", "-hb", "-hbm", "-hU"].map((flags) => ({
+    args: [flags, "-q", "-", "static:X"],
+    input: message,
+  })),
+  ...["garbage\nX: y\n", "A: y\ngarbage\nX: y\n\nz", "A: b"].map((input) => ({
+    args: ["-hb", "-q", "-", "static:X"],
+    input,
+  })),
+  { args: ["-F", "F"] },
+  { args: ["-F", "-q", "k", "texthash:F"] },
+  { args: ["-F", "-q", "a", "T"] },
+];
+
+describe("a command line", { skip }, () => {
+  for (const { args, input, saysOtherwise, unordered } of commands) {
+    it(`postmap ${args.join(" ")}`, async () => {
+      const files = { T: mixed, F: "k T, F\nbad nosuch\n" };
+      const [mine, debians] = [place(files), place(files)];
+      for (const directory of [mine, debians]) debian("postmap", directory, [join(directory, "T")]);
+      const named = (directory: string) =>
+        args.map((arg) => arg.replace(/^(\w+:|)(T|F|fresh|nosuch)$/, `$1${directory}/$2`));
+      const got = await inDirectory(mine, () => ours("postmap", mine, named(mine), input));
+      const wanted = await inDirectory(debians, async () => debian("postmap", debians, named(debians), input));
+      const order = unordered ? sorted : (text: string) => text;
+      assert.deepEqual({ ...got, err: "", out: order(got.out) }, { ...wanted, err: "", out: order(wanted.out) });
+      if (!saysOtherwise) assert.equal(got.err, wanted.err);
+      for (const name of ["T.db", "F.db", "fresh.db"]) {
+        if (!existsSync(join(debians, name))) continue;
+        assert.equal(dumped(join(mine, name)), dumped(join(debians, name)));
+        verified(join(mine, name));
+      }
+    });
+  }
+});
+
+/** -F names files as they are seen from here. */
+async function inDirectory<T>(directory: string, work: () => Promise<T>): Promise<T> {
+  const before = process.cwd();
+  process.chdir(directory);
+  try {
+    return await work();
+  } finally {
+    process.chdir(before);
+  }
+}
+
+const aliases = `# comment
+root: admin@example.com, other
+Postmaster: root
+"quoted user": x, "a b"@c
+list: :include:/etc/list
+cmd: "|/usr/bin/foo bar", /var/file
+ more@x
+foo@bar: x
+nocolon
+emptyval:
+a,b: c
+"": none
+com (comment) : target (another comment)
+dup: 1
+DUP: 2
+sp ace: v
+e: ""
+grp: members: a, b;
+ang: <a@b>, Some Name <c@d>
+brk: [1.2.3.4]
+back: a\\ b
+un: "unterminated
+p%q: z
+esc: "a\\"b", c\\,d
+`;
+
+const withoutTime = (text: string): string => text.replace(/^(YP_LAST_MODIFIED:\t)\d{10}$/m, "$1TIME");
+
+describe("an alias database", { skip }, () => {
+  it("holds what Debian's holds, Sendmail's and NIS's marks included, and both answer", async () => {
+    const directory = place({ ours: aliases, theirs: aliases });
+    const [mine, debians] = [join(directory, "ours"), join(directory, "theirs")];
+    const got = await ours("postalias", directory, [mine]);
+    const wanted = debian("postalias", directory, [debians]);
+    assert.deepEqual(got, { ...wanted, err: wanted.err.replaceAll("theirs", "ours") });
+    verified(`${mine}.db`);
+    for (const path of [mine, debians]) {
+      const listed = debian("postalias", directory, ["-s", path]);
+      assert.deepEqual(await ours("postalias", directory, ["-s", path]), listed);
+      const args = ["-q", "-", path];
+      assert.deepEqual(
+        await ours("postalias", directory, args, "ROOT\nnope\ncmd\n"),
+        debian("postalias", directory, args, "ROOT\nnope\ncmd\n"),
+      );
+    }
+    const all = (path: string) => withoutTime(sorted(debian("postalias", directory, ["-s", path]).out));
+    assert.equal(all(mine), all(debians));
+    assert.equal((await ours("postalias", directory, ["-i", mine], "new: a\n")).status, 0);
+    assert.equal(debian("postalias", directory, ["-i", debians], "new: a\n").status, 0);
+    assert.equal(all(mine), all(debians));
+  });
+
+  it("is made for each of alias_database by newaliases", async () => {
+    const directory = place({ one: "a: b\n", two: "c: d\n" });
+    write(directory, "main.cf", `alias_database = hash:${directory}/one, ${directory}/two\n`);
+    const { status, err } = await ours("newaliases", directory, ["-c", directory]);
+    assert.deepEqual({ status, err }, { status: 0, err: "" });
+    assert.equal(debian("postalias", directory, ["-q", "a", `${directory}/one`]).out, "b\n");
+    assert.equal(debian("postalias", directory, ["-q", "c", `${directory}/two`]).out, "d\n");
+  });
+});

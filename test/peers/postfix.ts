@@ -1,0 +1,138 @@
+import { spawnSync } from "node:child_process";
+import { chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { freePort, listening, makePlace } from "./place.ts";
+
+/**
+ * Debian's Postfix, as a private instance in a directory of its own, with its
+ * own queue and log. Needs root. It listens on 127.0.0.1 only.
+ */
+export interface PostfixOptions {
+  /** Parameters; they go over the base, which takes mail for nobody and knows no tables. "@DIRECTORY@" and "@PORT@" are replaced. */
+  readonly mainCf?: Readonly<Record<string, string>>;
+  /** More lines for master.cf, with the same replacements. */
+  readonly masterCf?: readonly string[];
+  /** `-o` overrides of the smtpd on `port`. */
+  readonly smtpd?: Readonly<Record<string, string>>;
+  /** Files put into the directory before it starts, by name relative to it, readable for Postfix. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** Called with the directory when the files are there, before it starts. */
+  readonly prepare?: (directory: string) => void | Promise<void>;
+  /** Unless given, one that is free. */
+  readonly port?: number;
+}
+
+export interface RunningPostfix {
+  readonly directory: string;
+  readonly port: number;
+  /** The mail log so far. */
+  log(): string;
+  /** Runs one of Postfix's programs with `-c directory`: its status, output and errors. */
+  run(program: string, ...args: readonly string[]): { status: number | null; stdout: string; stderr: string };
+  /** Stops it and removes the directory. */
+  stop(): Promise<void>;
+}
+
+const base = {
+  compatibility_level: "3.6",
+  config_directory: "@DIRECTORY@/etc",
+  queue_directory: "@DIRECTORY@/queue",
+  data_directory: "@DIRECTORY@/data",
+  command_directory: "/usr/sbin",
+  daemon_directory: "/usr/lib/postfix/sbin",
+  maillog_file: "@DIRECTORY@/log/mail.log",
+  maillog_file_prefixes: "@DIRECTORY@",
+  inet_interfaces: "127.0.0.1",
+  inet_protocols: "ipv4",
+  myhostname: "peer.example",
+  mydestination: "",
+  mynetworks: "",
+  alias_maps: "",
+  alias_database: "",
+  local_recipient_maps: "",
+  relay_domains: "",
+  smtp_host_lookup: "native",
+  smtpd_tls_security_level: "none",
+  disable_vrfy_command: "yes",
+};
+
+const services = [
+  "pickup unix n - n 60 1 pickup",
+  "cleanup unix n - n - 0 cleanup",
+  "qmgr unix n - n 300 1 qmgr",
+  "tlsmgr unix - - n 1000? 1 tlsmgr",
+  "rewrite unix - - n - - trivial-rewrite",
+  "bounce unix - - n - 0 bounce",
+  "defer unix - - n - 0 bounce",
+  "trace unix - - n - 0 bounce",
+  "verify unix - - n - 1 verify",
+  "flush unix n - n 1000? 0 flush",
+  "proxymap unix - - n - - proxymap",
+  "proxywrite unix - - n - 1 proxymap",
+  "smtp unix - - n - - smtp",
+  "relay unix - - n - - smtp",
+  "showq unix n - n - - showq",
+  "error unix - - n - - error",
+  "retry unix - - n - - error",
+  "discard unix - - n - - discard",
+  "local unix - n n - - local",
+  "virtual unix - n n - - virtual",
+  "lmtp unix - - n - - lmtp",
+  "anvil unix - - n - 1 anvil",
+  "scache unix - - n - 1 scache",
+  "postlog unix-dgram n - n - 1 postlogd",
+];
+
+export async function startPostfix(options: PostfixOptions = {}): Promise<RunningPostfix> {
+  const { directory, remove } = makePlace("postfix");
+  const port = options.port ?? (await freePort());
+  const filled = (text: string) => text.replaceAll("@DIRECTORY@", directory).replaceAll("@PORT@", String(port));
+  const parameters = { ...base, ...options.mainCf };
+  const main = Object.entries(parameters).map(([name, value]) => `${name} = ${value}\n`);
+  const overrides = Object.entries(options.smtpd ?? {}).map(([name, value]) => `  -o ${name}=${value}\n`);
+  const master = [`127.0.0.1:${port} inet n - n - - smtpd\n${overrides.join("")}`];
+  for (const line of [...services, ...(options.masterCf ?? [])]) master.push(`${line}\n`);
+  for (const name of ["etc", "queue", "data", "log"]) mkdirSync(join(directory, name));
+  giveToPostfix(join(directory, "data"));
+  writeFileSync(join(directory, "etc", "main.cf"), filled(main.join("")));
+  writeFileSync(join(directory, "etc", "master.cf"), filled(master.join("")));
+  for (const [name, text] of Object.entries(options.files ?? {})) {
+    mkdirSync(dirname(join(directory, name)), { recursive: true });
+    writeFileSync(join(directory, name), filled(text));
+  }
+  const log = () => readIfThere(join(directory, "log", "mail.log"));
+  const run: RunningPostfix["run"] = (program, ...args) => {
+    const configuration = join(directory, "etc");
+    const { status, stdout, stderr } = spawnSync(program, ["-c", configuration, ...args], { encoding: "utf8" });
+    return { status, stdout, stderr };
+  };
+  try {
+    await options.prepare?.(directory);
+    const started = run("postfix", "start");
+    if (started.status !== 0) throw new Error(`postfix start: ${started.stdout}${started.stderr}${log()}`);
+    await listening({ port }, log);
+  } catch (error) {
+    run("postfix", "abort");
+    remove();
+    throw error;
+  }
+  const stop = async (): Promise<void> => {
+    run("postfix", "stop");
+    remove();
+  };
+  return { directory, port, log, run, stop };
+}
+
+/** The account that Debian's Postfix runs as owns Debian's data directory. */
+export function giveToPostfix(path: string): void {
+  const { uid, gid } = statSync("/var/lib/postfix");
+  chownSync(path, uid, gid);
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
