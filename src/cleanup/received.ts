@@ -45,7 +45,7 @@ export function receivedHeader(received: Received, context: ReceivedContext): st
   }
   if (received.kind === "internal") return `Received: by ${myhostname} (${mail_name})\r\n\tid ${id}; ${date}\r\n`;
   const address = received.address.includes(":") ? `IPv6:${received.address}` : received.address;
-  const from = `Received: from ${harmless(received.helo)} (${harmless(received.name)} [${address}])\r\n`;
+  const from = `Received: from ${harmless(received.helo || received.name)} (${harmless(received.name)} [${address}])\r\n`;
   const login = received.showLogin === undefined ? "" : `\t(Authenticated sender: ${harmless(received.showLogin)})\r\n`;
   const by = `\tby ${myhostname} (${mail_name}) with ${withProtocol(received, context)} id ${id}`;
   const end = context.recipient === undefined ? `;\r\n\t${date}\r\n` : `\r\n\tfor <${context.recipient}>; ${date}\r\n`;

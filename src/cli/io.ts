@@ -14,6 +14,8 @@ export interface CommandIo {
   readonly stdin: AsyncIterable<Buffer>;
   /** Standard output, buffered. What cannot be written because nobody reads any more is dropped. */
   out(text: string | Uint8Array): void;
+  /** Sends what `out` has gathered on its way. */
+  flush(): void;
   /** Standard error. What went to `out` before comes first. */
   err(text: string): void;
   /** What goes between the interpreter and our own arguments to run this program again. */
@@ -60,6 +62,7 @@ export function realIo(runtime: Runtime, directory = "/etc/postfix"): RealIo {
       waiting_bytes += bytes.length;
       if (waiting_bytes >= flushAt_bytes) flush();
     },
+    flush: () => flush(),
     err(text) {
       flush();
       process.stderr.write(text);

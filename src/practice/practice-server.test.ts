@@ -145,6 +145,20 @@ test("its certificate verifies under secure for its own name, and for no other",
   }
 });
 
+test("a policy's protocols and ciphers are what the handshake uses", async (context) => {
+  const { connect } = await start(context);
+  const conf = defaults(tlsParams, { smtp_tls_security_level: "encrypt", smtp_tls_mandatory_protocols: "TLSv1.2" });
+  const policy = new TlsPolicies(conf, noMaps, memoryLog()).find("practice.example");
+  assert.ok(!(policy instanceof Promise) && policy.kind === "policy");
+  const client = await connect();
+  await client.reply();
+  await client.say("STARTTLS");
+  const names = { hostname: "practice.example", nexthop: "practice.example" };
+  const facts = await client.connection.startTls(handshakeOptions(policy, names, []));
+  assert.equal(facts.protocol, "TLSv1.2");
+  assert.match(facts.cipher, /ECDHE_ECDSA/);
+});
+
 test("without its certificate among the authorities it is not trusted", async (context) => {
   const { connect } = await start(context);
   const client = await connect();

@@ -1,9 +1,12 @@
 import type { Connection, Listener } from "../runtime/net.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { makeCertificate, type OwnCertificate } from "./certificate.ts";
+import type { PracticeContext, ReceivedMessage } from "./practice-context.ts";
 import { PracticeSession } from "./practice-session.ts";
 import type { Script } from "./script.ts";
 import { serverMechanisms } from "./server-mechanisms.ts";
+
+export type { ReceivedMessage } from "./practice-context.ts";
 
 /**
  * A smarthost to practise with: it speaks ESMTP like a provider's, demands
@@ -38,20 +41,6 @@ export interface PracticeOptions {
   readonly script?: Script;
 }
 
-export interface ReceivedMessage {
-  readonly sender: string;
-  readonly recipients: readonly string[];
-  /** What came after the addresses in MAIL and in each RCPT: "SIZE=100 BODY=8BITMIME". */
-  readonly mailParameters: string;
-  readonly rcptParameters: readonly string[];
-  /** Header and body as sent, with CRLF, dots unstuffed. */
-  readonly data: Buffer;
-  readonly helo: string;
-  readonly username: string | undefined;
-  readonly secured: boolean;
-  readonly connection: number;
-}
-
 export interface PracticeServer {
   readonly address: string;
   readonly port: number;
@@ -66,23 +55,6 @@ export interface PracticeServer {
   readonly commands: readonly string[];
   /** Stops listening and cuts the connections. */
   close(): Promise<void>;
-}
-
-/** What a session needs of its server. */
-export interface PracticeContext {
-  readonly runtime: Pick<Runtime, "clock" | "random" | "crypto">;
-  readonly name: string;
-  readonly users: Readonly<Record<string, string>>;
-  readonly requireTls: boolean;
-  readonly requireAuth: boolean;
-  readonly mechanisms: readonly string[];
-  readonly certificate: OwnCertificate | undefined;
-  readonly wrapper: boolean;
-  readonly extensions: readonly string[];
-  readonly sizeLimit_bytes: number;
-  readonly script: Script;
-  received(message: ReceivedMessage): void;
-  noted(command: string): void;
 }
 
 const commands_kept = 1000;

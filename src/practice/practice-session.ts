@@ -1,7 +1,7 @@
 import type { Connection } from "../runtime/net.ts";
 import { DataCollector } from "./data-collector.ts";
 import { parseEnvelopeCommand } from "./envelope-command.ts";
-import type { PracticeContext, ReceivedMessage } from "./practice-server.ts";
+import type { PracticeContext, ReceivedMessage } from "./practice-context.ts";
 import type { ScriptedAction } from "./script.ts";
 import { type ServerExchange, type ServerStep, serverMechanisms } from "./server-mechanisms.ts";
 

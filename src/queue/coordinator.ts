@@ -179,10 +179,9 @@ export class Coordinator {
     const message = error instanceof Error ? error.message : String(error);
     if (kind === "failed") {
       this.refused.push(number);
-      this.#queue = [...entries, ...this.#queue];
-      return this.fail(message);
-    }
-    if (kind === "refused") this.#refuseOne(entries, (error as EngineError).index, message);
+      this.fail(message);
+      for (const { reject } of entries) reject(this.#failure ?? new QueueError("failed", message));
+    } else if (kind === "refused") this.#refuseOne(entries, (error as EngineError).index, message);
     else this.#waitFor(kind, entries);
     this.#wakeIdle();
   }
@@ -192,8 +191,8 @@ export class Coordinator {
     const spoiler = entries[index];
     this.#queue = [...entries.filter((entry) => entry !== spoiler), ...this.#queue];
     spoiler?.reject(new Error(message));
-    if (!spoiler) return this.fail(message);
-    this.#write();
+    if (spoiler) this.#write();
+    else this.fail(message);
   }
 
   #waitFor(cause: "full" | "busy", entries: readonly Entry[]): void {
@@ -208,7 +207,10 @@ export class Coordinator {
     if (kept.length === 0) return;
     this.#most = Math.max(1, Math.floor(Math.min(this.#most, entries.length) / 2));
     // Without what was just refused, the rest may fit: worth one try at once.
-    if (entries.some(({ op }) => !mustNotBeLost(op))) return this.#write();
+    if (entries.some(({ op }) => !mustNotBeLost(op))) {
+      this.#write();
+      return;
+    }
     this.#pausedBy = cause;
     this.#pause = this.#clock.after(this.#pause_ms, () => this.#resume());
     this.#pause_ms = Math.min(this.#pause_ms * 2, longestPause_ms);

@@ -70,6 +70,7 @@ export class EngineStore implements QueueStore {
     this.#ids = new IdSequence(options.clock, options.generation, options.largestId);
     this.#cache = new BodyCache(options.cache_bytes ?? defaultCache_bytes);
     this.#traces_ms = (options.traces_s ?? defaultTraces_s) * 1000;
+    void engine.broken?.then(({ message }) => this.#coordinator.fail(message));
     this.#sweepLater();
   }
 
@@ -410,15 +411,14 @@ export class EngineStore implements QueueStore {
     this.#log.warning(`${formatId(id)}: message set aside as corrupt and kept in the queue: ${reason}`);
   }
 
+  /** What cannot be read now may be later: a failed read alone does not end the store. */
   async #read<Kind extends ReadKind>(read: ReadOf<Kind>): Promise<ReadResultOf[Kind]> {
     if (this.#coordinator.failure) throw this.#coordinator.failure;
     try {
       return await this.#engine.read<Kind>(read);
     } catch (error) {
       if (!(error instanceof EngineError)) throw error;
-      if (error.kind !== "failed") throw new QueueError("retry", error.message);
-      this.#coordinator.fail(error.message);
-      throw new QueueError("failed", error.message);
+      throw this.#coordinator.failure ?? new QueueError("retry", error.message);
     }
   }
 

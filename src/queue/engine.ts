@@ -176,6 +176,8 @@ export interface Engine {
   commit(batch: number, ops: readonly Op[]): Promise<readonly Result[]>;
   read<Kind extends ReadKind>(read: ReadOf<Kind>): Promise<ReadResultOf[Kind]>;
   close(): Promise<void>;
+  /** Resolves when the engine is found to be finished other than by a commit or a read. */
+  readonly broken?: Promise<EngineError>;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { Cleanup } from "../cleanup/cleanup.ts";
-import { bounceMessage, type BounceParts, notifications } from "../bounce/notifications.ts";
+import { type BounceParts, notifications } from "../bounce/notifications.ts";
+import { expandRecipient } from "../cleanup/recipients.ts";
 import type { Log } from "../log/log.ts";
 import { Pickup } from "../pickup/pickup.ts";
 import type { FlushWhich } from "./flush.ts";
@@ -22,6 +23,7 @@ import type { Configuration, SmtpdService, SmtpTransport } from "./configuration
 import { FreeSpace } from "./free-space.ts";
 import type { Materials } from "./materials.ts";
 import { addressSet, ownAddresses } from "./own-addresses.ts";
+import { type RejectedSubmission, rejectionNotice } from "./rejected.ts";
 import { authorizedUser } from "./submit-users.ts";
 import { beginSubmission, openIntake, type SubmissionParts } from "./submission.ts";
 
@@ -77,7 +79,13 @@ export class Relay {
       include: (path) => readInclude(runtime.files, path),
     });
     const cleanup = new Cleanup({ conf, router: this.#router, store, clock: runtime.clock, log: log.as("cleanup") });
-    const bounce: BounceParts = { conf, runtime, store, router: this.#router, log: log.as("bounce") };
+    const bounce: BounceParts = {
+      conf,
+      runtime,
+      store,
+      log: log.as("bounce"),
+      recipients: (address) => expandRecipient(this.#router, this.#router.rewriter.rewrite(address)),
+    };
     this.#space = new FreeSpace({ ...runtime, log }, parts.queueDirectory, conf);
     const submission: SubmissionParts = { cleanup, store, log: log.as("cleanup"), accepted: (each) => this.#accepted(each) };
     for (const service of configuration.smtpd) this.#servers.set(service, this.#server(service, submission, isOwn));
@@ -109,7 +117,7 @@ export class Relay {
       ports: {
         authorized: authorizedUser(conf.authorized_submit_users, materials.submitUsers, runtime.processes.uid()),
         begin: (each) => {
-          const reject = (rejected: Parameters<typeof bounceMessage>[0]) => bounceMessage(rejected, bounce);
+          const reject = (rejected: RejectedSubmission) => rejectionNotice(rejected, bounce);
           return beginSubmission(each, { ...submission, reject }, `${each.uid}`);
         },
       },

@@ -3,6 +3,7 @@ import type { Log } from "../log/log.ts";
 import type { Submission, SubmissionIntake, SubmissionResult } from "../pickup/pickup.ts";
 import type { Envelope } from "../queue/message.ts";
 import { type NewMessage, QueueError, type QueueStore } from "../queue/store.ts";
+import type { RejectedSubmission } from "./rejected.ts";
 import { type Reply, reply } from "../rfc5321/reply.ts";
 import type { Intake, IntakeResult, Transaction } from "../smtpd/ports.ts";
 
@@ -154,16 +155,6 @@ export function beginSubmission(
 
 /** How much of a refused message is kept to be returned: its header, mostly. */
 const keptOfRejected_bytes = 64 * 1024;
-
-export interface RejectedSubmission {
-  readonly id: string;
-  readonly sender: string;
-  readonly head: Submission["head"];
-  readonly arrival_ms: number;
-  readonly reply: Reply;
-  /** The beginning of the message, as it was given. */
-  readonly text: Buffer;
-}
 
 function outcome(refusal: Reply | undefined): SubmissionResult {
   return refusal ? { kind: "retry", reason: refusal.text } : { kind: "taken" };

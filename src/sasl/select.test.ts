@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { compileFilter, everyMechanism, FilterError, type FilterSources } from "./filter.ts";
 import type { SaslProperty } from "./mechanism.ts";
 import { offeredLimit, offeredMechanisms } from "./offered.ts";
-import { selectMechanism } from "./select.ts";
+import { noMechanismText, nothingOfferedWarning, selectMechanism } from "./select.ts";
 
 const nowhere: FilterSources = {
   file: async (path) => {
@@ -96,4 +96,21 @@ test("AUTH lines add up, in any case and in the old form; no line is not an empt
 test("a list without end is cut off", () => {
   const many = Array.from({ length: 5000 }, (_, index) => `M${index}`).join(" ");
   assert.equal(offeredMechanisms([`AUTH ${many}`])?.length, offeredLimit);
+});
+
+test("the texts are those of Postfix with Cyrus SASL", () => {
+  assert.equal(
+    noMechanismText("nothing usable", "mail.example[192.0.2.1]"),
+    "SASL authentication failed; cannot authenticate to server mail.example[192.0.2.1]: no mechanism available",
+  );
+  assert.equal(
+    noMechanismText("nothing offered", "mail.example[192.0.2.1]"),
+    "SASL authentication failed: server mail.example[192.0.2.1] offered no compatible authentication mechanisms for this type of connection security",
+  );
+  const server = "mail.example[192.0.2.1]:25";
+  assert.equal(nothingOfferedWarning([], server), `${server} offered null AUTH mechanism list`);
+  assert.equal(
+    nothingOfferedWarning(["PLAIN", "LOGIN"], server),
+    `${server} offered no supported AUTH mechanisms: 'PLAIN LOGIN'`,
+  );
 });

@@ -63,3 +63,9 @@ export function noMechanismText(why: "nothing offered" | "nothing usable", serve
     ? `SASL authentication failed: server ${server} offered no compatible authentication mechanisms for this type of connection security`
     : `SASL authentication failed; cannot authenticate to server ${server}: no mechanism available`;
 }
+
+/** The warning that goes before it when the list is empty, or nothing of it passes the filter; `server` is "NAME[IP]:PORT". */
+export function nothingOfferedWarning(offered: readonly string[], server: string): string {
+  if (offered.length === 0) return `${server} offered null AUTH mechanism list`;
+  return `${server} offered no supported AUTH mechanisms: '${offered.join(" ").replace(/[^\x21-\x7e ]/g, "?")}'`;
+}

@@ -327,7 +327,10 @@ export class Attempt {
     const keep = this.#keeps(session);
     this.#mayKeep = false;
     const store = (): void => (keep ? this.#context.pool.put(this.#poolKey, session) : session.quit());
-    if (!end.resetDue) return store();
+    if (!end.resetDue) {
+      store();
+      return;
+    }
     void session.reset(this.#context.parts.conf.smtp_rset_timeout).then((clean) => {
       if (clean) store();
       else session.quit();

@@ -13,7 +13,7 @@ import type { Log } from "../log/log.ts";
 import type { ServerReply } from "../rfc5321/reply-parser.ts";
 import { errorCode } from "../runtime/files.ts";
 import type { Connection } from "../runtime/net.ts";
-import { type AuthAction, AuthExchange } from "../sasl/exchange.ts";
+import { type AuthAction, AuthExchange, type AuthFailure } from "../sasl/exchange.ts";
 import type { SaslProperty } from "../sasl/mechanism.ts";
 import { noMechanismText, selectMechanism } from "../sasl/select.ts";
 import type { Answer } from "../table/maps.ts";
@@ -168,7 +168,8 @@ class Opening implements Listener {
   onReply(reply: ServerReply): void {
     if (!this.#asking) {
       this.#dialogue.destroy();
-      return this.onBreak("unsolicited");
+      this.onBreak("unsolicited");
+      return;
     }
     this.#asking = false;
     if (this.#exchange) this.#authenticate(() => this.#exchange?.onReply(reply.code, replyArgument(reply)));
@@ -190,15 +191,20 @@ class Opening implements Listener {
     this.#logWarnings();
     switch (move.kind) {
       case "ask":
-        return this.#ask(move.command, move.stage);
+        this.#ask(move.command, move.stage);
+        break;
       case "tls":
-        return this.#startTls();
+        this.#startTls();
+        break;
       case "login":
-        return void this.#login().catch((error: unknown) => this.#onError(error));
+        this.#login().catch((error: unknown) => this.#onError(error));
+        break;
       case "ready":
-        return this.#ready();
+        this.#ready();
+        break;
       case "failed":
-        return this.#fail(move.failure, false);
+        this.#fail(move.failure, false);
+        break;
       default:
         move satisfies never;
     }
@@ -289,9 +295,12 @@ class Opening implements Listener {
 
   #onAuth(action: AuthAction): void {
     if (this.#over) return;
-    if (action.kind === "send") return this.#ask(action.line, this.#stage);
-    if (action.kind === "done") return this.#ready();
-    const { dsn, text, reply, why, code } = action.failure;
+    if (action.kind === "send") this.#ask(action.line, this.#stage);
+    else if (action.kind === "done") this.#ready();
+    else this.#onAuthFailure(action.failure);
+  }
+
+  #onAuthFailure({ dsn, text, reply, why, code }: AuthFailure): void {
     const login = why === "unusable" || (why === "refused" && code !== undefined && code >= 500);
     this.#fail({ dsn, reason: text, reply, about: login ? "login" : "destination" }, false);
   }
@@ -301,7 +310,8 @@ class Opening implements Listener {
     if (error instanceof TableError) {
       const { queueId, host, log } = this.#request;
       log.warning(`${queueId}: ${this.#parts.conf.smtp_sasl_password_maps.join(", ")} lookup error: ${error.message}`);
-      return this.#fail(localDataError(host), false);
+      this.#fail(localDataError(host), false);
+      return;
     }
     this.#over = true;
     this.#dialogue.destroy();

@@ -65,7 +65,10 @@ export class SessionPool {
 
   /** Keeps a session, or closes it where it cannot be kept. */
   put(key: string, session: Session): void {
-    if (!this.reusable(session) || this.#count >= idleSessionLimit) return session.quit();
+    if (!this.reusable(session) || this.#count >= idleSessionLimit) {
+      session.quit();
+      return;
+    }
     const entry = { session, until_ms: this.#clock.monotonic() + this.#limits.idle_s * 1000 };
     const waiting = this.#idle.get(key);
     if (waiting) waiting.push(entry);

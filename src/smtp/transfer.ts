@@ -95,7 +95,10 @@ class Transfer implements Listener {
     this.#answered = true;
     if (this.#sending) {
       // Too early: the server will not have it, or is out of step. It cannot have taken what it has not got.
-      if (reply.code < 400) return this.#break("unsolicited");
+      if (reply.code < 400) {
+        this.#break("unsolicited");
+        return;
+      }
       this.#take(this.#machine.onReply(reply));
       this.#session.facts.dialogue.destroy();
       return;
@@ -126,7 +129,10 @@ class Transfer implements Listener {
 
   #take({ send, settled, awaits }: Step): void {
     if (settled) this.#settled.push(settled);
-    if (awaits === undefined) return this.#end(undefined);
+    if (awaits === undefined) {
+      this.#end(undefined);
+      return;
+    }
     this.#await(awaits);
     if (send === undefined) return;
     if (send === "body") this.#sendBody();

@@ -17,15 +17,13 @@
  *  3. A refused command changes nothing but counts; a refused MAIL leaves no transaction.
  */
 import type { Log } from "../log/log.ts";
-import type { Notify } from "../queue/message.ts";
-import { type CommandLine, parseCommand, splitParameter } from "../rfc5321/command.ts";
-import { parsePath, splitAddress, unquoteLocal } from "../rfc5321/path.ts";
+import { type CommandLine, parseCommand } from "../rfc5321/command.ts";
+import { parsePath } from "../rfc5321/path.ts";
 import type { Reply } from "../rfc5321/reply.ts";
-import { decodeXtext } from "../rfc5321/xtext.ts";
 import { CommandCounts, type CommandName, commandNames } from "./counts.ts";
-import type { SmtpdConf } from "./params.ts";
+import { type MailParameters, mailParameter, type Offers, type RcptParameters, rcptParameter } from "./parameters.ts";
 import type { Client, IntakeResult, RecipientFacts, Transaction, TransactionRecipient } from "./ports.ts";
-import { evaluate, type Restriction, type Verdict } from "./restrictions.ts";
+import { bareForm, type RefusalSetting, recipientRefusal } from "./refusal.ts";
 import { escaped, logs, printable, replies } from "./words.ts";
 
 /** What the driver does next. Texts are without their final CRLF; several lines have CRLF between them. */
@@ -40,10 +38,7 @@ export type Action =
   | { readonly kind: "end"; readonly text: string };
 
 /** What all sessions of one service share. */
-export interface DialogueSetting {
-  readonly conf: SmtpdConf;
-  readonly relayRestrictions: readonly Restriction[];
-  readonly recipientRestrictions: readonly Restriction[];
+export interface DialogueSetting extends RefusalSetting {
   /** The service's name, for the log. */
   readonly service: string;
   nextId(): string;
@@ -72,28 +67,22 @@ const known: ReadonlySet<string> = new Set(
   commandNames.filter((name) => name !== "unknown").map((name) => name.toUpperCase()),
 );
 
-const largestSize = 2n ** 63n - 1n;
-
-interface Open {
-  sender: string;
-  smtputf8: boolean;
-  body: "7BIT" | "8BITMIME" | undefined;
-  declaredSize_bytes: number;
-  envid: string | undefined;
-  ret: "FULL" | "HDRS" | undefined;
+interface Open extends MailParameters {
+  readonly sender: string;
   arrival_ms: number;
   id: string;
-  recipients: TransactionRecipient[];
+  readonly recipients: TransactionRecipient[];
 }
 
 export class Dialogue {
   readonly counts = new CommandCounts();
   readonly #setting: DialogueSetting;
-  readonly #conf: SmtpdConf;
+  readonly #conf: DialogueSetting["conf"];
   readonly #own: DialogueClient;
   readonly #client: Client;
   readonly #log: Log;
   readonly #discard: ReadonlySet<string>;
+  readonly #offers: Offers;
   #where = "CONNECT";
   #helo = "";
   #protocol: "SMTP" | "ESMTP" = "SMTP";
@@ -111,6 +100,10 @@ export class Dialogue {
     this.#client = own.client;
     this.#log = log;
     this.#discard = new Set(setting.conf.smtpd_discard_ehlo_keywords);
+    this.#offers = {
+      smtputf8: setting.conf.smtputf8_enable && !this.#discard.has("smtputf8"),
+      dsn: !this.#discard.has("dsn"),
+    };
   }
 
   /** The last thing that the client got right, for "lost connection after …". */
@@ -312,7 +305,7 @@ export class Dialogue {
   }
 
   get #takesUtf8(): boolean {
-    return this.#conf.smtputf8_enable && !this.#discard.has("smtputf8");
+    return this.#offers.smtputf8;
   }
 
   #mail(command: CommandLine): Action {
@@ -340,7 +333,7 @@ export class Dialogue {
       recipients: [],
     };
     for (let index = 2; index < words.length; index++) {
-      const problem = this.#mailParameter(words[index] ?? "", open);
+      const problem = mailParameter(words[index] ?? "", open, this.#offers);
       if (problem !== undefined) return this.#fail(problem);
     }
     return this.#admit(open);
@@ -362,52 +355,6 @@ export class Dialogue {
     return mailOk;
   }
 
-  /** Undefined, or the reply that refuses the parameter. */
-  #mailParameter(word: string, open: Open): string | undefined {
-    const { name, value } = splitParameter(word);
-    switch (name) {
-      case "BODY":
-        if (!/^(?:7BIT|8BITMIME)$/i.test(value ?? "")) break;
-        open.body = value?.toUpperCase() === "7BIT" ? "7BIT" : "8BITMIME";
-        return undefined;
-      case "SIZE":
-        if (value === undefined) break;
-        if (!/^\d+$/.test(value)) return replies.badSize;
-        if (value.length > 19 || BigInt(value) > largestSize) return replies.impossibleSize;
-        open.declaredSize_bytes = Number(value);
-        return undefined;
-      case "SMTPUTF8":
-        if (value !== undefined || !this.#takesUtf8) break;
-        return undefined;
-      case "AUTH":
-        // Taken and ignored, as RFC 4954 section 5 allows: nobody is authenticated here.
-        if (value === undefined) break;
-        return undefined;
-      case "RET":
-        if (value === undefined) break;
-        return this.#ret(value, open);
-      case "ENVID":
-        if (value === undefined) break;
-        return this.#envid(value, open);
-    }
-    return replies.unsupportedOption(printable(word));
-  }
-
-  #ret(value: string, open: Open): string | undefined {
-    const wanted = value.toUpperCase();
-    if (this.#discard.has("dsn")) return replies.dsnDisabled;
-    if (open.ret !== undefined || (wanted !== "FULL" && wanted !== "HDRS")) return replies.badRet;
-    open.ret = wanted;
-    return undefined;
-  }
-
-  #envid(value: string, open: Open): string | undefined {
-    if (this.#discard.has("dsn")) return replies.dsnDisabled;
-    if (open.envid !== undefined || value === "" || !isPrintable(decodeXtext(value))) return replies.badEnvid;
-    open.envid = value;
-    return undefined;
-  }
-
   #rcpt(command: CommandLine): Action {
     const open = this.#open;
     const { words } = command;
@@ -418,13 +365,9 @@ export class Dialogue {
     const address = this.#path(command, open.smtputf8, replies.badRecipient);
     if (typeof address !== "string") return address;
     if (address === "") return this.#fail(replies.badRecipient);
-    const recipient: { address: string; notify: Notify; orcpt: string | undefined } = {
-      address,
-      notify: undefined,
-      orcpt: undefined,
-    };
+    const recipient: RcptParameters & { address: string } = { address, notify: undefined, orcpt: undefined };
     for (let index = 2; index < words.length; index++) {
-      const problem = this.#rcptParameter(words[index] ?? "", recipient);
+      const problem = rcptParameter(words[index] ?? "", recipient, this.#offers);
       if (problem !== undefined) return this.#fail(problem);
     }
     const limit = this.#conf.smtpd_recipient_limit;
@@ -441,22 +384,6 @@ export class Dialogue {
     if (rate <= this.#conf.smtpd_client_recipient_rate_limit) return undefined;
     this.#log.warning(logs.recipientRate(rate, this.#client, this.#setting.service));
     return this.#fail(replies.tooManyFrom(this.#client));
-  }
-
-  #rcptParameter(word: string, recipient: { notify: Notify; orcpt: string | undefined }): string | undefined {
-    const { name, value } = splitParameter(word);
-    if (value === undefined || (name !== "NOTIFY" && name !== "ORCPT"))
-      return replies.unsupportedOption(printable(word));
-    if (this.#discard.has("dsn")) return replies.dsnDisabled;
-    if (name === "NOTIFY") {
-      const notify = parseNotify(value);
-      if (recipient.notify || !notify) return replies.badNotify;
-      recipient.notify = notify;
-      return undefined;
-    }
-    if (recipient.orcpt !== undefined || !isOrcpt(value)) return replies.badOrcpt;
-    recipient.orcpt = value;
-    return undefined;
   }
 
   #data(command: CommandLine): Action {
@@ -518,49 +445,9 @@ export class Dialogue {
     return this.#fail(bad);
   }
 
-  // Restrictions
-
   /** The reply that refuses this recipient, or undefined. */
   #refusal(address: string, facts: RecipientFacts): string | undefined {
-    if (address.toLowerCase() === "postmaster") return undefined;
-    const { relayRestrictions, recipientRestrictions } = this.#setting;
-    const { local } = splitAddress(address);
-    const circumstances = {
-      inMynetworks: this.#own.inMynetworks,
-      authenticated: false,
-      class: facts.class,
-      routed: /[@%!]/.test(unquoteLocal(local)),
-    };
-    const relayFirst = this.#conf.smtpd_relay_before_recipient_restrictions;
-    const first = evaluate(relayFirst ? relayRestrictions : recipientRestrictions, circumstances);
-    const said = this.#verdictReply(first, address);
-    if (said !== undefined) return said;
-    const second = evaluate(relayFirst ? recipientRestrictions : relayRestrictions, circumstances);
-    return this.#verdictReply(second, address) ?? (facts.refusal && this.#rejected(address, facts.refusal));
-  }
-
-  #rejected(address: string, { code, enhanced, text }: Reply): string {
-    return replies.recipientRejected(code, enhanced, bareForm(address), text);
-  }
-
-  #verdictReply(verdict: Verdict, quoted: string): string | undefined {
-    if (verdict === "permit" || verdict === "pass") return undefined;
-    const address = bareForm(quoted);
-    const { relay_domains_reject_code, reject_code, defer_code } = this.#conf;
-    switch (verdict) {
-      case "relayDenied":
-        return replies.relayDenied(relay_domains_reject_code, detail(relay_domains_reject_code, "7.1"), address);
-      case "relayDeferred": {
-        const code = relay_domains_reject_code >= 500 ? relay_domains_reject_code - 100 : relay_domains_reject_code;
-        return replies.relayDenied(code, "4.7.1", address);
-      }
-      case "reject":
-        return replies.recipientRejected(reject_code, detail(reject_code, "7.1"), address, "Access denied");
-      case "defer":
-        return replies.recipientRejected(defer_code, detail(defer_code, "3.2"), address, "Try again later");
-      default:
-        return verdict satisfies never;
-    }
+    return recipientRefusal(address, facts, this.#own.inMynetworks, this.#setting);
   }
 
   // Replies
@@ -650,37 +537,6 @@ function soften(text: string): string {
   return `4${text.slice(1, 4)}${text[4] === "5" ? "4" : (text[4] ?? "")}${text.slice(5)}`;
 }
 
-/** An address without quotes, as replies show it. */
-function bareForm(address: string): string {
-  if (!address.includes('"')) return address;
-  const { local, domain } = splitAddress(address);
-  return domain === "" ? unquoteLocal(local) : `${unquoteLocal(local)}@${domain}`;
-}
-
-function detail(code: number, rest: string): string {
-  return `${Math.floor(code / 100)}.${rest}`;
-}
-
 function written({ code, enhanced, text }: Reply): string {
   return enhanced === "" ? `${code} ${text}` : `${code} ${enhanced} ${text}`;
-}
-
-function isPrintable(text: string | undefined): boolean {
-  return text !== undefined && !/[\x00-\x08\x0a-\x1f\x7f-\x9f]/.test(text);
-}
-
-/** NOTIFY= of RFC 3461 section 4.1: NEVER alone, or any of the others. */
-function parseNotify(value: string): Notify {
-  const words = value.toUpperCase().split(",");
-  const found = (["NEVER", "SUCCESS", "FAILURE", "DELAY"] as const).filter((word) => words.includes(word));
-  if (found.length === 0 || words.some((word) => !(found as string[]).includes(word))) return undefined;
-  return found[0] === "NEVER" && found.length > 1 ? undefined : found;
-}
-
-/** ORCPT= of RFC 3461 section 4.2: "type;xtext"; for utf-8 (RFC 6533 section 3) the text itself. */
-function isOrcpt(value: string): boolean {
-  const [, type, address] = /^([\w-]+);(.*)$/s.exec(value) ?? [];
-  if (type === undefined || address === undefined) return false;
-  if (type.toLowerCase() === "utf-8") return isPrintable(address) && !/\s/.test(address);
-  return isPrintable(decodeXtext(address));
 }

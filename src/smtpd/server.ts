@@ -246,7 +246,7 @@ export class SmtpServer {
   /** A table that says who the client is cannot be read: come back later. */
   #cannotTell(session: Session, log: Log, error: unknown): void {
     log.warning(error instanceof Error ? error.message : String(error));
-    session.refuse(`421 4.3.0 ${this.#options.conf.myhostname} Server local data error`);
+    session.refuse(replies.localDataError(this.#options.conf.myhostname));
   }
 
   #logOf(slot: number): Log {

@@ -19,11 +19,11 @@
  */
 import { isUtf8 } from "node:buffer";
 import type { Log } from "../log/log.ts";
-import { DataScanner } from "../rfc5321/dot.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import type { Connection, ConnectionEvents } from "../runtime/net.ts";
 import { type Action, Dialogue, type DialogueClient, type DialogueSetting } from "./dialogue.ts";
-import type { Client, Intake, IntakeResult, RecipientFacts, SmtpdPorts } from "./ports.ts";
+import { Incoming } from "./incoming.ts";
+import type { Client, IntakeResult, RecipientFacts, SmtpdPorts, Transaction } from "./ports.ts";
 import { logs, replies } from "./words.ts";
 
 type Mode = "commands" | "message" | "waiting" | "over";
@@ -63,14 +63,7 @@ export class Session implements ConnectionEvents {
   #leaving: "no" | "idle" | "now" = "no";
   #timer: Timer | undefined;
   #deadline_ms = 0;
-
-  #scanner: DataScanner | undefined;
-  #intake: Intake | undefined;
-  #size_bytes = 0;
-  #tooLarge = false;
-  #complete = false;
-  #pieces: Buffer[] = [];
-  #feeding = false;
+  #incoming: Incoming | undefined;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
@@ -140,14 +133,25 @@ export class Session implements ConnectionEvents {
   closed(): void {
     this.#closed = true;
     this.#timer?.cancel();
-    if (this.#complete) return; // the queue has it in hand; #committed goes on from here
+    if (this.#incoming?.complete) return; // the queue has it in hand; #committed goes on from here
     if (this.#mode !== "over") this.#lost();
     this.#release();
   }
 
   // Reading
 
+  /** What nobody expected ends this session, and no other. */
   #run(): void {
+    try {
+      this.#work();
+    } catch (error) {
+      const { log, setting } = this.#parts;
+      log.error(`${this.#whereNow}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      this.refuse(replies.localError(setting.conf.myhostname));
+    }
+  }
+
+  #work(): void {
     let worked = false;
     while (this.#input && !this.#blocked) {
       if (this.#mode === "commands") {
@@ -236,10 +240,7 @@ export class Session implements ConnectionEvents {
       case "data":
         this.#out += `${action.text}\r\n`;
         this.#mode = "message";
-        this.#scanner = new DataScanner();
-        this.#size_bytes = 0;
-        this.#tooLarge = false;
-        this.#intake = this.#parts.ports.open(action.transaction);
+        this.#incoming = this.#open(action.transaction);
         this.#touch();
         return;
       case "end":
@@ -279,76 +280,54 @@ export class Session implements ConnectionEvents {
 
   // Messages
 
+  #open(transaction: Transaction): Incoming {
+    const { ports, setting, log } = this.#parts;
+    return new Incoming(ports.open(transaction), setting.conf.message_size_limit, {
+      tooLarge: () => log.warning(logs.tooLarge(transaction.id)),
+      ready: () => this.#ready(),
+    });
+  }
+
   #message(input: Buffer): void {
-    const scanner = this.#scanner as DataScanner;
+    const incoming = this.#incoming as Incoming;
     const from = this.#at;
-    const end = scanner.scan(input, from, this.#take);
+    const end = incoming.read(input, from);
     this.#consume(end < 0 ? input.length : end);
-    if (end < 0) this.#earn((end < 0 ? input.length : end) - from);
-    else this.#complete = true;
-    if (this.#feeding) {
+    if (end < 0) this.#earn(input.length - from);
+    if (incoming.busy) {
       this.#mode = "waiting";
       this.#hold();
-    } else if (this.#complete) this.#commit();
+    } else if (incoming.complete) this.#commit(incoming);
   }
 
-  readonly #take = (piece: Buffer): void => {
-    this.#size_bytes += piece.length;
-    if (this.#tooLarge || !this.#intake) return;
-    const limit = this.#parts.setting.conf.message_size_limit;
-    if (limit > 0 && this.#size_bytes > limit) {
-      this.#tooLarge = true;
-      this.#parts.log.warning(logs.tooLarge(this.#dialogue?.queueId ?? ""));
-      this.#abandon();
-    } else if (this.#feeding) this.#pieces.push(piece);
-    else this.#feed(piece);
-  };
-
-  #feed(piece: Buffer): void {
-    const wait = this.#intake?.data(piece);
-    if (!wait) return;
-    this.#feeding = true;
-    void wait.then(
-      () => this.#fed(),
-      () => this.#fed(),
-    );
-  }
-
-  #fed(): void {
-    this.#feeding = false;
-    while (!this.#feeding) {
-      const next = this.#pieces.shift();
-      if (!next) break;
-      this.#feed(next);
-    }
-    if (this.#feeding || this.#ended) return;
-    if (this.#complete) {
-      this.#commit();
+  /** The intake takes more again. */
+  #ready(): void {
+    const incoming = this.#incoming;
+    if (!incoming || this.#mode !== "waiting") return;
+    if (incoming.complete) {
+      this.#commit(incoming);
       return;
     }
-    if (this.#closed || this.#mode !== "waiting") return;
+    if (this.#closed) return;
     this.#mode = "message";
     this.#touch();
     this.#run();
   }
 
-  #commit(): void {
-    const scanner = this.#scanner as DataScanner;
-    const intake = this.#intake;
+  #commit(incoming: Incoming): void {
     const dialogue = this.#dialogue as Dialogue;
     this.#mode = "waiting";
-    if (this.#tooLarge || !intake) {
+    if (incoming.tooLarge) {
       this.#committed(dialogue.finished(replies.messageTooLarge));
       return;
     }
-    if (scanner.bareLf && dialogue.refusesBareLf) {
-      this.#abandon();
+    if (incoming.bareLf && dialogue.refusesBareLf) {
+      incoming.abandon();
       this.#committed(dialogue.refuseBareLf());
       return;
     }
-    this.#intake = undefined;
     if (this.#out !== "") this.#flush();
-    intake.commit().then(
+    incoming.commit()?.then(
       (result) => this.#settle(result),
       (error) => {
         this.#parts.log.error(`${dialogue.queueId}: ${error instanceof Error ? error.message : String(error)}`);
@@ -363,8 +342,7 @@ export class Session implements ConnectionEvents {
   }
 
   #committed(action: Action): void {
-    this.#complete = false;
-    this.#scanner = undefined;
+    this.#incoming = undefined;
     if (this.#closed) {
       this.#lost();
       this.#release();
@@ -372,13 +350,6 @@ export class Session implements ConnectionEvents {
     }
     this.#perform(action);
     if (this.#mode === "commands") this.#touch();
-  }
-
-  #abandon(): void {
-    const intake = this.#intake;
-    this.#intake = undefined;
-    this.#pieces = [];
-    intake?.abandon();
   }
 
   // Writing
@@ -392,8 +363,7 @@ export class Session implements ConnectionEvents {
 
   /** Nothing is read while we are busy and have enough. */
   #hold(): void {
-    if (this.#paused || (this.#mode !== "message" && !this.#feeding && (this.#input?.length ?? 0) < inputLimit_bytes))
-      return;
+    if (this.#paused || (!this.#incoming?.busy && (this.#input?.length ?? 0) < inputLimit_bytes)) return;
     this.#paused = true;
     this.#parts.connection.pause();
   }
@@ -438,7 +408,7 @@ export class Session implements ConnectionEvents {
     }
     this.#parts.log.info(logs.timeout(this.#whereNow, this.#parts.client));
     if (this.#blocked) {
-      this.#abandon();
+      this.#incoming?.abandon();
       this.#mode = "over";
       this.#sumUp();
       this.#parts.connection.destroy();
@@ -450,7 +420,9 @@ export class Session implements ConnectionEvents {
   // Ends
 
   get #whereNow(): string {
-    return this.#mode === "message" ? logs.afterData(this.#size_bytes) : (this.#dialogue?.where ?? "CONNECT");
+    return this.#mode === "message"
+      ? logs.afterData(this.#incoming?.size_bytes ?? 0)
+      : (this.#dialogue?.where ?? "CONNECT");
   }
 
   #lost(): void {
@@ -463,7 +435,7 @@ export class Session implements ConnectionEvents {
   /** The last reply goes out; the client has a little time to close. */
   #finish(): void {
     this.#mode = "over";
-    this.#abandon();
+    this.#incoming?.abandon();
     this.#input = undefined;
     this.#sumUp();
     const text = this.#out;
@@ -487,7 +459,7 @@ export class Session implements ConnectionEvents {
   #release(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#abandon();
+    this.#incoming?.abandon();
     this.#parts.ended();
   }
 }

@@ -22,7 +22,9 @@ export async function startDovecot({ users, mechanisms }: DovecotOptions): Promi
   const { directory, remove } = makePlace("dovecot");
   const socket = join(directory, "auth-client");
   mkdirSync(join(directory, "run"));
-  const lines = Object.entries(users).map(([name, password]) => `${name}:{PLAIN.b64}${Buffer.from(password).toString("base64")}::::::\n`);
+  const lines = Object.entries(users).map(
+    ([name, password]) => `${name}:{PLAIN.b64}${Buffer.from(password).toString("base64")}::::::\n`,
+  );
   writeFileSync(join(directory, "users"), lines.join(""), { mode: 0o644 });
   // Without the penalty listener, failed log-ins do not slow the next ones down.
   writeFileSync(

@@ -15,6 +15,8 @@ export class DueScan {
   #position: DuePosition = start;
   #excluding: ReadonlySet<string> = new Set();
   #seen = -1;
+  /** Messages whose pages SQLite cannot read, nor mark. */
+  readonly unreadable = new Set<number>();
 
   constructor(db: Database) {
     this.#after = db
@@ -30,10 +32,13 @@ export class DueScan {
     const found: DuePosition[] = [];
     let at = this.#position;
     for (let scanned = 0; scanned < mostScanned; ) {
-      const page = Math.min(pageRows, excluding.length > 0 ? Math.max(limit, 64) : limit - found.length);
+      const page = Math.min(
+        pageRows,
+        excluding.length + this.unreadable.size > 0 ? Math.max(limit, 64) : limit - found.length,
+      );
       const rows = this.#after.all(at.due, at.id, until, page);
       for (const [due, id, destination] of rows) {
-        if (!this.#excluding.has(destination)) found.push({ due, id });
+        if (!this.#excluding.has(destination) && !this.unreadable.has(id)) found.push({ due, id });
         // What is found is claimed, or has to be found again: only what lies before it is behind us.
         else if (found.length === 0) this.#position = { due, id };
         if (found.length === limit) return { found, more: false };

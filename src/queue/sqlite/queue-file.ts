@@ -15,7 +15,7 @@ import {
 } from "../engine.ts";
 import { chunkCrc, envelopeCrc } from "./checksum.ts";
 import { DueScan } from "./due-scan.ts";
-import { type RawRow, rowColumns, rowOf } from "./queue-reads.ts";
+import { isDamage, type RawRow, rowColumns, rowOf } from "./queue-reads.ts";
 
 /**
  * Every operation on an open queue file, as SQL. Called inside a transaction
@@ -175,17 +175,31 @@ export class QueueFile {
     const rows: Row[] = [];
     const corrupt: number[] = [];
     for (const { id } of found) {
+      const row = this.#claimRow(id);
+      if (row) rows.push(row);
+      else corrupt.push(id);
+    }
+    return { rows, corrupt, more };
+  }
+
+  /** undefined: it cannot be read, and was set aside. */
+  #claimRow(id: number): Row | undefined {
+    try {
       const raw = this.#sql.row.get(id);
       const row = raw && rowOf(raw);
       if (row?.envelope === undefined) {
-        if (this.#setAside(id)) corrupt.push(id);
-        continue;
+        this.#setAside(id);
+        return undefined;
       }
       this.#sql.own.run(this.#owner, id);
       this.#count(state.deferred, -1);
-      rows.push(row);
+      return row;
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      // Not even to be marked: it is left where it is, and stepped over until the file is mended.
+      this.#due.unreadable.add(id);
+      return undefined;
     }
-    return { rows, corrupt, more };
   }
 
   #operate({ action, selection, now }: OpOf<"operate">): Page<number> {

@@ -31,12 +31,19 @@ export function rowOf([id, is, flags, due, sourced, chunks, crc, envelope]: RawR
   };
 }
 
+/** SQLite found its own structures damaged. */
+export function isDamage(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return code.startsWith("SQLITE_CORRUPT") || code === "SQLITE_NOTADB";
+}
+
 /**
  * What is read from a queue file, by the queue's own thread and by commands
  * that look at it from outside. Each read is short; nothing holds a transaction open.
  */
 export class QueueReads {
   readonly #page: Statement<[number, number], RawRow>;
+  readonly #nextIds: Statement<[number, number], number>;
   readonly #body: Statement<[number], [chunks: number, body: number | null, crc: number | null, inline: Buffer | null]>;
   readonly #firstChunk: Statement<[number], [crc: number, data: Buffer]>;
   readonly #laterChunk: Statement<[number, number], [crc: number, data: Buffer]>;
@@ -49,6 +56,9 @@ export class QueueReads {
     this.#page = db
       .prepare<[number, number], RawRow>(`SELECT ${rowColumns} FROM message WHERE id > ? ORDER BY id LIMIT ?`)
       .raw();
+    this.#nextIds = db
+      .prepare<[number, number], number>("SELECT id FROM message WHERE id > ? ORDER BY id LIMIT ?")
+      .pluck();
     this.#body = db
       .prepare<[number], [number, number | null, number | null, Buffer | null]>(
         "SELECT chunks, body, body_crc, inline FROM message WHERE id = ?",
@@ -76,7 +86,7 @@ export class QueueReads {
       case "chunk":
         return this.chunk(read.id, read.index);
       case "list":
-        return this.#page.all(read.after, read.limit).map(rowOf);
+        return this.#list(read.after, read.limit);
       case "counts":
         return this.#counts();
       case "owners":
@@ -88,7 +98,36 @@ export class QueueReads {
     }
   }
 
+  #list(after: number, limit: number): Row[] {
+    try {
+      return this.#page.all(after, limit).map(rowOf);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      return this.#nextIds.all(after, limit).map((id) => this.#damagedRow(id));
+    }
+  }
+
+  /** One by one, so that a damaged page hides only its own. */
+  #damagedRow(id: number): Row {
+    try {
+      const row = this.#page.get(id - 1, 1);
+      if (row) return rowOf(row);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+    }
+    return { id, state: state.corrupt, flags: 0, due: 0, sourced: false, chunks: 0, envelope: undefined };
+  }
+
   chunk(id: number, index: number): ReadResultOf["chunk"] {
+    try {
+      return this.#chunk(id, index);
+    } catch (error) {
+      if (isDamage(error)) return "corrupt";
+      throw error;
+    }
+  }
+
+  #chunk(id: number, index: number): ReadResultOf["chunk"] {
     const found = this.#body.get(id);
     if (!found || index >= found[0]) return undefined;
     const [, body, inlineCrc, inline] = found;

@@ -29,9 +29,14 @@ export class SqliteEngine implements Engine {
   #transition: Settle<number> | undefined;
   #dead: EngineError | undefined;
   #open = false;
+  #reportBroken: (error: EngineError) => void = () => {};
+  readonly broken: Promise<EngineError>;
 
   private constructor(worker: Worker) {
     this.#worker = worker;
+    this.broken = new Promise((resolve) => {
+      this.#reportBroken = resolve;
+    });
     worker.on("message", (reply: Reply) => this.#heard(reply));
     worker.on("error", (error: Error) => this.#die(`the queue's thread has failed: ${error.message}`));
     worker.on("exit", () => this.#die("the queue's thread has ended"));
@@ -108,44 +113,55 @@ export class SqliteEngine implements Engine {
 
   #take(reply: Reply): void {
     switch (reply.kind) {
-      case "ready":
-        return;
       case "opened":
       case "closed":
-      case "notOpened": {
-        const transition = this.#transition;
+        this.#transition?.resolve(reply.kind === "opened" ? reply.largestId : 0);
         this.#transition = undefined;
-        if (reply.kind === "notOpened") transition?.reject(new Error(reply.message));
-        else transition?.resolve(reply.kind === "opened" ? reply.largestId : 0);
-        return;
-      }
+        break;
+      case "notOpened":
+        this.#transition?.reject(new Error(reply.message));
+        this.#transition = undefined;
+        break;
       case "committed":
-      case "notCommitted": {
-        const commit = this.#commit;
-        this.#commit = undefined;
-        if (reply.kind === "committed") return commit?.resolve(reply.results);
-        if (reply.error.kind === "failed") this.#dead = engineError(reply.error);
-        return commit?.reject(engineError(reply.error));
-      }
+        this.#commitEnded()?.resolve(reply.results);
+        break;
+      case "notCommitted":
+        if (reply.error.kind === "failed") this.#die(reply.error.message);
+        else this.#commitEnded()?.reject(engineError(reply.error));
+        break;
       case "answer":
-      case "noAnswer": {
-        const read = this.#reads.get(reply.number);
-        this.#reads.delete(reply.number);
-        if (reply.kind === "answer") return read?.resolve(reply.result);
-        return read?.reject(engineError(reply.error));
-      }
+        this.#readEnded(reply.number)?.resolve(reply.result);
+        break;
+      case "noAnswer":
+        this.#readEnded(reply.number)?.reject(engineError(reply.error));
+        break;
       default:
-        return reply satisfies never;
+        reply satisfies { kind: "ready" };
     }
   }
 
+  #commitEnded(): Settle<readonly Result[]> | undefined {
+    const commit = this.#commit;
+    this.#commit = undefined;
+    return commit;
+  }
+
+  #readEnded(number: number): Settle<ReadResultOf[ReadKind]> | undefined {
+    const read = this.#reads.get(number);
+    this.#reads.delete(number);
+    return read;
+  }
+
   #die(message: string): void {
-    this.#dead ??= new EngineError("failed", message);
+    const dead = this.#dead ?? new EngineError("failed", message);
+    this.#dead = dead;
     const outstanding = [this.#commit, this.#transition, ...this.#reads.values()];
     this.#commit = undefined;
     this.#transition = undefined;
     this.#reads.clear();
-    for (const each of outstanding) each?.reject(this.#dead);
+    // Whoever hears that the engine is broken has heard of its last batch before.
+    for (const each of outstanding) each?.reject(dead);
+    this.#reportBroken(dead);
   }
 }
 

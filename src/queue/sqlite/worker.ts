@@ -44,7 +44,8 @@ class QueueThread {
     const results = this.#failed ?? file?.commit(batch, unpack(packed, given), packed.length) ?? notOpen;
     if ("kind" in results) {
       if (results.kind === "failed") this.#failed = results;
-      return this.#reply({ kind: "notCommitted", error: results });
+      this.#reply({ kind: "notCommitted", error: results });
+      return;
     }
     this.#reply({ kind: "committed", results });
     this.#failed = file?.tidy();

@@ -119,7 +119,7 @@ class Conversation {
     if (this.#over) return;
     if (this.#inBody && dropInBody !== undefined) {
       this.#received += bytes.length;
-      if (this.#received > dropInBody) return this.#drop();
+      if (this.#received > dropInBody) this.#drop();
     }
     this.#text += bytes.toString("latin1");
     while (!this.#over && this.#step()) {
@@ -201,8 +201,8 @@ class Conversation {
       this.#over = true;
       return;
     }
-    if (answer === "DROP") return this.#drop();
-    if (typeof answer === "string") this.#connection.write(`${answer}\r\n`);
+    if (answer === "DROP") this.#drop();
+    else if (typeof answer === "string") this.#connection.write(`${answer}\r\n`);
     else if ("raw" in answer) this.#connection.write(answer.raw);
     else if ("after" in answer) this.#connection.end(`${answer.after}\r\n`);
     else {

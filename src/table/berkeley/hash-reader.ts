@@ -90,17 +90,27 @@ export class HashFile {
         if (page >= this.#pages) throw damaged("a page beyond the end");
         if (seen[page]) throw damaged("a page that is in two chains");
         seen[page] = 1;
-        this.#checkPage(page);
+        this.#checkPage(page, bucket);
       }
     }
   }
 
-  #checkPage(page: number): void {
+  #checkPage(page: number, bucket: number): void {
     const base = page * this.#pageSize;
     const type = this.#bytes[base + header.type];
     const right = this.#numbers.u32(this.#bytes, base + header.pageNumber) === page;
-    if (!right || (type !== pageType.hash && type !== pageType.hashUnsorted)) throw damaged("a bucket page is missing");
+    const hash = type === pageType.hash || type === pageType.hashUnsorted;
+    if ((!right || !hash) && !this.#isUntouched(base, bucket)) throw damaged("a bucket page is missing");
     this.#itemCount(page);
+  }
+
+  /**
+   * Buckets that a file begins with have blank pages, all but the last, until something is put into them: there are
+   * two, or more where a fill factor was asked for. Blank pages of other buckets have not been written yet.
+   */
+  #isUntouched(base: number, bucket: number): boolean {
+    const among = this.#maxBucket === 1 ? bucket === 0 : this.#numbers.u32(this.#bytes, meta.fillFactor) !== 0;
+    return among && this.#bytes.subarray(base, base + header.size).every((byte) => byte === 0);
   }
 
   #itemCount(page: number): number {

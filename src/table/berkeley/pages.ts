@@ -48,6 +48,7 @@ export const meta = {
   maxBucket: 72,
   highMask: 76,
   lowMask: 80,
+  fillFactor: 84,
   elements: 88,
   charKey: 92,
   spares: 96,
