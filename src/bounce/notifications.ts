@@ -50,6 +50,21 @@ export async function notifications(cause: NotificationCause, parts: BounceParts
   return written;
 }
 
+/**
+ * The notification about a message from sendmail that was refused for good, or
+ * undefined where nobody is to be told. Rejects as notifications() does.
+ */
+export async function bounceMessage(rejected: RejectedSubmission, parts: BounceParts): Promise<NewMessage | undefined> {
+  const cause = rejectionCause(rejected, parts.conf.myorigin);
+  const log = parts.log.as("cleanup");
+  for (const line of rejectionLines(rejected, cause, parts.runtime.clock.now())) log.info(line);
+  if (cause.results.length === 0) return undefined;
+  // One message stands for the one that was refused, and bears its source: a copy for the postmaster would be another.
+  const conf = { ...parts.conf, notify_classes: [] };
+  const [notification] = await notifications(cause, { ...parts, conf });
+  return notification?.message;
+}
+
 async function write(
   planned: Planned,
   envelope: Envelope,

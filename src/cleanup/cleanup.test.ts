@@ -194,6 +194,12 @@ test("addresses in a local client's header are completed where they stand", asyn
   assert.equal(await text({}, `${given}\r\n`), `${given}\r\n`);
 });
 
+test("commas that are missing are put in where addresses are completed, and only there", async () => {
+  const field = "To: a b@c.example (x) <d> e\r\n";
+  assert.match(await text(local, `${field}\r\n`), /^To: a b@c\.example \(x\) <d@here\.example>, e@here\.example\r\n/);
+  assert.equal(await text({}, `${field}\r\n`), `${field}\r\n`);
+});
+
 test("a header without an empty line behind it gets one before the body, or none at the end", async () => {
   assert.equal(await text({}, "Subject: x\r\nno header\r\n"), "Subject: x\r\n\r\nno header\r\n");
   assert.equal(await text({}, " begins with a space\r\n"), "\r\n begins with a space\r\n");

@@ -1,6 +1,6 @@
 import { isAscii } from "node:buffer";
 import type { Log } from "../log/log.ts";
-import { formatTokens, parseAddressList, plainTokens } from "../rfc5322/addresses.ts";
+import { formatTokens, parseAddressList, plainTokens, type Token } from "../rfc5322/addresses.ts";
 import { formatFullName } from "../rfc5322/full-name.ts";
 import { fieldText, type HeaderField, type ScannedHeader } from "../rfc5322/header.ts";
 import { messageId } from "../rfc5322/message-id.ts";
@@ -129,20 +129,35 @@ export class HeaderWork {
     }
   }
 
-  /** The colon and what follows, where rewriting changes an address; each is replaced where it stands. */
+  /**
+   * The colon and what follows, where rewriting changes an address; each is
+   * replaced where it stands. Commas that are missing are then put in, lest a
+   * completed address be read as a part of its neighbour.
+   */
   #rewritten(bytes: Buffer, { colon, end }: HeaderField): Buffer | undefined {
     const text = bytes.toString("latin1", colon, end);
+    const start = 1;
     let result = "";
     let from = 0;
-    for (const address of parseAddressList(text.slice(1), this.#rules.tokenLimit)) {
-      const tokens = this.#rules.rewriter.rewriteTokens(address.tokens);
-      if (plainTokens(tokens) === plainTokens(address.tokens)) continue;
-      const canonical = formatTokens(tokens);
-      if (canonical === "") continue;
-      result += text.slice(from, address.start + 1) + [canonical, ...address.comments].join(" ");
-      from = address.end + 1;
+    let changed = false;
+    for (const address of parseAddressList(text.slice(start), this.#rules.tokenLimit)) {
+      if (address.commaMissingAt !== undefined) {
+        result += `${text.slice(from, address.commaMissingAt + start)},`;
+        from = address.commaMissingAt + start;
+      }
+      const canonical = this.#canonical(address.tokens);
+      if (canonical === undefined) continue;
+      result += text.slice(from, address.start + start) + [canonical, ...address.comments].join(" ");
+      from = address.end + start;
+      changed = true;
     }
-    return from === 0 ? undefined : Buffer.from(result + text.slice(from), "latin1");
+    return changed ? Buffer.from(result + text.slice(from), "latin1") : undefined;
+  }
+
+  /** An address as it should be written; undefined where it is already. */
+  #canonical(given: readonly Token[]): string | undefined {
+    const tokens = this.#rules.rewriter.rewriteTokens(given);
+    return plainTokens(tokens) === plainTokens(given) ? undefined : formatTokens(tokens) || undefined;
   }
 }
 

@@ -12,6 +12,7 @@ import { type BodyWriter, QueueError } from "./store.ts";
  * missing, so nobody waits for each chunk's commit; only a few may be under way.
  *
  *   writing -> taken      written      a message names it
+ *   taken   -> abandoned  refused      the message was not accepted
  *   writing -> abandoned  abandon
  *   writing -> broken     append       a chunk was refused
  */
@@ -55,7 +56,12 @@ export class AheadBody implements BodyWriter {
       .submit<"chunk">({ kind: "chunk", body: this.#number, id, seq, data: chunk, given: !kept })
       .catch((error) => this.#break(error))
       .finally(() => this.#landed());
-    while (this.#underWay > mostUnderWay && !this.#broken) {
+    await this.#untilUnderWay(mostUnderWay);
+  }
+
+  /** One at a time waits here: who appends, or who settles. */
+  async #untilUnderWay(most: number): Promise<void> {
+    while (this.#underWay > most && !this.#broken) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
@@ -71,8 +77,20 @@ export class AheadBody implements BodyWriter {
     return { body: this.#number, chunks: this.#chunks };
   }
 
+  /** Resolves when every chunk is durable. Throws QueueError when one was refused. */
+  async durable(): Promise<void> {
+    await this.#untilUnderWay(0);
+  }
+
+  /** The message was not accepted. */
+  refused(): void {
+    this.#taken = false;
+    this.abandon();
+  }
+
+  /** Does nothing once a message has it. */
   abandon(): void {
-    if (this.#abandoned) return;
+    if (this.#abandoned || this.#taken) return;
     this.#abandoned = true;
     this.#cache.drop(this.#number);
     // Where this fails the store has failed or is closed, and the body is swept later.

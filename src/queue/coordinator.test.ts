@@ -82,11 +82,17 @@ test("what arrives while a batch is written goes into the next one, in order", a
   await turns();
   const others = [accept(store), accept(store), accept(store)];
   await turns();
-  assert.deepEqual(engine.batches.map(({ kinds }) => kinds.length), [1]);
+  assert.deepEqual(
+    engine.batches.map(({ kinds }) => kinds.length),
+    [1],
+  );
   engine.letThrough();
   await first;
   await turns();
-  assert.deepEqual(engine.batches.map(({ kinds }) => kinds.length), [1, 3]);
+  assert.deepEqual(
+    engine.batches.map(({ kinds }) => kinds.length),
+    [1, 3],
+  );
   engine.letThrough();
   const ids = await Promise.all(others);
   assert.deepEqual(ids, ids.toSorted());
@@ -106,7 +112,10 @@ test("nothing is answered before its batch is committed", async () => {
 });
 
 test("a batch is bounded in operations and in bytes, and a single large operation still goes", async () => {
-  for (const limits of [{ ops: 2, bytes: 1e9 }, { ops: 1e9, bytes: 10 }]) {
+  for (const limits of [
+    { ops: 2, bytes: 1e9 },
+    { ops: 1e9, bytes: 10 },
+  ]) {
     const { engine, store } = bed(limits);
     await Promise.all([accept(store), accept(store), accept(store)]);
     const largest = Math.max(...engine.batches.map(({ kinds }) => kinds.length));
@@ -152,7 +161,10 @@ test("full: settles go one by one when they do not fit together", async () => {
     clock.advance(60_000);
   }
   await settled;
-  assert.deepEqual(engine.batches.slice(1).map(({ kinds }) => kinds.length), [4, 2, 1, 3]);
+  assert.deepEqual(
+    engine.batches.slice(1).map(({ kinds }) => kinds.length),
+    [4, 2, 1, 3],
+  );
 });
 
 test("full: part of a body refused means that the message is refused", async () => {
@@ -191,7 +203,10 @@ test("failed: everything outstanding fails, nothing is written any more, and the
   engine.faults.push("failed");
   const accepted = assert.rejects(accept(store), { kind: "failed" });
   await turns();
-  const waiting = [assert.rejects(store.settle(settlement(id)), { kind: "failed" }), assert.rejects(accept(store), { kind: "failed" })];
+  const waiting = [
+    assert.rejects(store.settle(settlement(id)), { kind: "failed" }),
+    assert.rejects(accept(store), { kind: "failed" }),
+  ];
   engine.letThrough();
   const failure = await store.failed;
   assert.match(failure.message, /injected failed/);
@@ -211,9 +226,19 @@ test("failed: what was refused and reappears is removed by the successor, what w
   engine.faults.push("failedButKept");
   await assert.rejects(accept(store), { kind: "failed" });
   assert.equal(queue.messages.size, 2);
-  const successor = await openMemoryStore({ owner: "b", generation: 1, clock, log, queue, refused: store.refusedBatches });
+  const successor = await openMemoryStore({
+    owner: "b",
+    generation: 1,
+    clock,
+    log,
+    queue,
+    refused: store.refusedBatches,
+  });
   await successor.release("a");
-  assert.deepEqual((await successor.claim(0, 10)).map(({ id }) => id), [acknowledged]);
+  assert.deepEqual(
+    (await successor.claim(0, 10)).map(({ id }) => id),
+    [acknowledged],
+  );
 });
 
 test("failed: a settle that reappears keeps the notification that it caused", async () => {
@@ -222,9 +247,19 @@ test("failed: a settle that reappears keeps the notification that it caused", as
   engine.faults.push("failedButKept");
   const notification = { message: message(store), source: `bounce ${id}` };
   await assert.rejects(store.settle({ ...settlement(id), notifications: [notification] }), { kind: "failed" });
-  const successor = await openMemoryStore({ owner: "b", generation: 1, clock, log, queue, refused: store.refusedBatches });
+  const successor = await openMemoryStore({
+    owner: "b",
+    generation: 1,
+    clock,
+    log,
+    queue,
+    refused: store.refusedBatches,
+  });
   await successor.release("a");
-  assert.deepEqual((await successor.claim(0, 10)).map((each) => each.id), [notification.message.id]);
+  assert.deepEqual(
+    (await successor.claim(0, 10)).map((each) => each.id),
+    [notification.message.id],
+  );
 });
 
 test("closing on a full disk ends: what could not be written is left to a successor", async () => {

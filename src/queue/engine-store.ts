@@ -105,6 +105,7 @@ export class EngineStore implements QueueStore {
       return this.#accepted(message, insert, result);
     } catch (error) {
       this.#cache.drop(bodyNumber);
+      giveBack(message.body);
       throw error;
     }
   }
@@ -153,21 +154,26 @@ export class EngineStore implements QueueStore {
   }
 
   async settle(settlement: Settlement): Promise<Settled> {
+    if (this.#coordinator.failure) throw this.#coordinator.failure;
     const { id, notifications } = settlement;
+    // A notification must not be found incomplete when its cause is gone: its body is durable first.
+    for (const { message } of notifications)
+      if (!Buffer.isBuffer(message.body)) await (message.body as AheadBody).durable();
     const owned = this.#owned.get(id);
     if (!owned) return notOurs;
+    const inserts = notifications.map(({ message, source }) => this.#insert(message, source));
     const envelope = settle(owned.envelope, settlement);
     const gone = envelope.recipients.every(({ status }) => status !== "pending");
     const keep = settlement.unfinished === true && !gone;
     if (keep) this.#owned.set(id, { ...owned, envelope });
     else this.#owned.delete(id);
-    const inserts = notifications.map(({ message, source }) => this.#insert(message, source));
     for (const insert of inserts) this.#remember(insert);
-    const result = await this.#coordinator.submit<"settle">({
-      kind: "settle",
-      id: owned.id,
-      change: this.#changeOf(envelope, owned, settlement, gone, keep),
-      notifications: inserts,
+    const change = this.#changeOf(envelope, owned, settlement, gone, keep);
+    const op = { kind: "settle", id: owned.id, change, notifications: inserts } as const;
+    const result = await this.#coordinator.submit<"settle">(op).catch((error) => {
+      // Refused as impossible, or for want of room while closing: it is in work still.
+      if (!this.#owned.has(id)) this.#owned.set(id, owned);
+      throw error;
     });
     if (!keep) this.#cache.drop(owned.bodyNumber);
     if (!result) {
@@ -316,7 +322,7 @@ export class EngineStore implements QueueStore {
     }
     this.#cache.drop(numberOfBody(insert));
     if (result === "incomplete") throw new QueueError("full", "part of the body was refused for want of room");
-    if (typeof message.body !== "number" && !Buffer.isBuffer(message.body)) message.body.abandon();
+    giveBack(message.body);
     return { envelope: envelopeOf(result), repeated: true };
   }
 
@@ -470,6 +476,11 @@ const operatePage = 500;
 const claimPage = 500;
 
 const notOurs: Settled = { applied: false, gone: false, notifications: [] };
+
+/** A body that was not accepted after all is swept now. */
+function giveBack(body: NewMessage["body"]): void {
+  if (!Buffer.isBuffer(body)) (body as AheadBody).refused();
+}
 
 const numberOfBody = ({ id, body }: Insert): number => (body instanceof Uint8Array ? id : body.body);
 

@@ -30,6 +30,8 @@ export interface ListedAddress {
   readonly end: number;
   /** Comments inside that range, "(…)" each. */
   readonly comments: readonly string[];
+  /** Where a comma is missing between it and what stands before it; undefined where none is. */
+  readonly commaMissingAt: number | undefined;
 }
 
 /** header_address_token_limit's default. */
@@ -147,7 +149,7 @@ class ListParser {
       }
       if (token.kind !== "operator") {
         if (!wordMayCome) {
-          this.#take(at + 1, right);
+          this.#take(at + 1, right, true);
           right = at + 1;
         }
         wordMayCome = false;
@@ -155,7 +157,7 @@ class ListParser {
         wordMayCome = true;
         if (token.value === ";") {
           inGroup = true;
-          this.#take(at + 1, right);
+          this.#take(at + 1, right, true);
           right = at;
         } else if (token.value === ",") {
           this.#take(at + 1, right);
@@ -166,7 +168,7 @@ class ListParser {
           right = Math.max(at, 0);
           continue;
         } else if (token.value === ">") {
-          this.#take(at + 1, right);
+          this.#take(at + 1, right, true);
           const opening = this.#leftTo(at, "<");
           this.#take(opening + 1, at);
           at = this.#leftTo(opening, ">;,:");
@@ -190,7 +192,7 @@ class ListParser {
     return at;
   }
 
-  #take(from: number, to: number): void {
+  #take(from: number, to: number, commaMissing = false): void {
     const tokens: Token[] = [];
     const between: Token[] = [];
     for (let at = from; at < to; at++) {
@@ -205,6 +207,7 @@ class ListParser {
       tokens,
       start: first.start,
       end: last.end,
+      commaMissingAt: commaMissing ? this.#tokens[from - 1]?.end : undefined,
       comments: between.filter(({ start, end }) => start > first.start && end < last.end).map(({ value }) => value),
     });
   }

@@ -1,5 +1,5 @@
 import { BoundSocket, createServer, isIP, type Server, Socket } from "node:net";
-import { connect as tlsConnect, type ConnectionOptions, TLSSocket } from "node:tls";
+import { connect as tlsConnect, type ConnectionOptions, createSecureContext, type SecureContext, TLSSocket } from "node:tls";
 
 export interface Endpoint {
   /** A numeric address, or a path for a Unix socket. */
@@ -164,11 +164,8 @@ class SocketConnection implements Connection {
       rejectUnauthorized: false,
       // Names are the caller's to judge; left to Node, a wrong name would count as a chain that is not trusted.
       checkServerIdentity: () => undefined,
-      ca: [...options.authorities],
+      secureContext: clientContext(options),
       ...(options.serverName && !isIP(options.serverName) ? { servername: options.serverName } : {}),
-      ...(options.minVersion ? { minVersion: options.minVersion } : {}),
-      ...(options.maxVersion ? { maxVersion: options.maxVersion } : {}),
-      ...(options.ciphers ? { ciphers: options.ciphers } : {}),
     };
     return this.#secure(() => tlsConnect(settings), "secureConnect").then(tlsFacts);
   }
@@ -220,6 +217,25 @@ class SocketConnection implements Connection {
       });
     });
   }
+}
+
+/** By the list of authorities, which callers keep: parsing hundreds of certificates costs more than a handshake. */
+const clientContexts = new WeakMap<readonly string[], Map<string, SecureContext>>();
+
+function clientContext({ authorities, minVersion, maxVersion, ciphers }: TlsClientOptions): SecureContext {
+  const known = clientContexts.get(authorities) ?? new Map<string, SecureContext>();
+  clientContexts.set(authorities, known);
+  const kind = `${minVersion} ${maxVersion} ${ciphers}`;
+  const context =
+    known.get(kind) ??
+    createSecureContext({
+      ca: [...authorities],
+      ...(minVersion ? { minVersion } : {}),
+      ...(maxVersion ? { maxVersion } : {}),
+      ...(ciphers ? { ciphers } : {}),
+    });
+  known.set(kind, context);
+  return context;
 }
 
 function tlsFacts(socket: TLSSocket): TlsFacts {

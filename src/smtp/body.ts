@@ -59,13 +59,13 @@ export class BodyEncoder {
     for (; index < length; index++) {
       const byte = chunk[index] as number;
       if (byte > dot) {
-        if (column === limit) break;
+        if (column >= limit) break;
         column++;
       } else if (byte === cr) {
         if (chunk[index + 1] !== lf) break;
         index++;
         column = 0;
-      } else if (byte === lf || byte === 0 || (byte === dot && column === 0) || column === limit) {
+      } else if (byte === lf || byte === 0 || (byte === dot && column === 0) || column >= limit) {
         break;
       } else column++;
     }

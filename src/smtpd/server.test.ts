@@ -314,6 +314,31 @@ test("finish() lets sessions go on with further messages, up to smtpd_drain_time
   assert.ok(gone);
 });
 
+test("what nobody expected ends that session with come back later, and no other", async () => {
+  const relay = testRelay();
+  const other = upToData(relay);
+  const wire = relay.connect();
+  for (const line of envelope.slice(0, 3)) wire.send(line);
+  wire.take();
+  relay.taken.push = () => {
+    throw new Error("a bug");
+  };
+  wire.send("DATA\r\n");
+  assert.match(wire.take(), /421 4\.3\.0 mail\.test Server local error\r\n$/);
+  other.send("a\r\n.\r\n");
+  await settled();
+  assert.match(other.take(), /^250 2\.0\.0 Ok: queued/);
+});
+
+test("a message with a bare LF is refused where that is asked for, and nothing of it is kept", async () => {
+  const relay = testRelay({ smtpd_forbid_bare_newline: "reject" });
+  const wire = upToData(relay);
+  wire.send("a\nb\r\n.\r\nNOOP\r\n");
+  await settled();
+  assert.equal(wire.take(), "550 5.5.2 mail.test Error: bare <LF> received\r\n250 2.0.0 Ok\r\n");
+  assert.equal(relay.taken[0]?.fate, "abandoned");
+});
+
 test("commands are counted against rates", () => {
   const relay = testRelay({ smtpd_client_message_rate_limit: "1", smtpd_client_recipient_rate_limit: "1" });
   const wire = relay.connect("203.0.113.5");

@@ -287,6 +287,23 @@ export function queueStoreConformance(name: string, makeBed: () => Promise<Bed>)
       assert.ok(whole.equals(await wholeBody(next, envelope.id)));
     });
 
+    promise("a body that a message has cannot be abandoned any more, nor given to another", async (bed) => {
+      const store = await bed.open("a", { cache_bytes: 0 });
+      const writer = await write(store);
+      const { envelope } = await store.accept({ ...newMessage(store), body: writer });
+      writer.abandon();
+      await assert.rejects(store.accept({ ...newMessage(store), body: writer }));
+      assert.ok(whole.equals(await wholeBody(store, envelope.id)));
+    });
+
+    promise("a body of a source that was taken before is not kept", async (bed) => {
+      const store = await bed.open("a");
+      const { envelope } = await store.accept(newMessage(store), "maildrop 1");
+      const repeated = await store.accept({ ...newMessage(store), body: await write(store) }, "maildrop 1");
+      assert.deepEqual([repeated.repeated, repeated.envelope.id], [true, envelope.id]);
+      assert.equal(String(await wholeBody(store, envelope.id)), "body\r\n");
+    });
+
     promise("an abandoned body cannot be accepted", async (bed) => {
       const store = await bed.open("a");
       const writer = await write(store);
@@ -406,6 +423,27 @@ export function queueStoreConformance(name: string, makeBed: () => Promise<Bed>)
         [[true, notification.message.id]],
       );
       assert.equal((await store.counts()).active, 1);
+    });
+
+    promise("a notification may have a large body", async (bed) => {
+      const store = await bed.open("a", { cache_bytes: 0 });
+      const id = await accept(store);
+      const body = store.beginBody();
+      await body.append(Buffer.alloc(chunkSize_bytes, "x"));
+      await body.append(Buffer.from("end\r\n"));
+      const notification = { message: { ...newMessage(store), body }, source: `bounce ${id}` };
+      await store.settle(settlement(id, { outcomes: [sent()], notifications: [notification] }));
+      assert.equal((await wholeBody(store, notification.message.id)).length, chunkSize_bytes + 5);
+    });
+
+    promise("an impossible settle is refused, and its message is in work still", async (bed) => {
+      const store = await bed.open("a");
+      const [id, other] = [await accept(store), await accept(store)];
+      const clash = { message: { ...newMessage(store), id: other }, source: "bounce" };
+      await assert.rejects(store.settle(settlement(id, { outcomes: [sent()], notifications: [clash] })));
+      assert.equal(store.owns(id), true);
+      assert.deepEqual(await queues(store), { [id]: "active", [other]: "active" });
+      assert.equal((await store.settle(settlement(id, { outcomes: [sent()] }))).gone, true);
     });
 
     promise("an unfinished settle notes what is done, and the message stays in work", async (bed) => {

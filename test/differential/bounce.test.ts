@@ -172,7 +172,7 @@ function masked({ from, to, body }: Taken): { from: string; to: readonly string[
   const boundary = /boundary="(.*)"/.exec(body)?.[1] ?? "?";
   const text = body
     .replaceAll(boundary, "BOUNDARY")
-    .replace(/^Received: from client[^]*?\r\n(?=\S)/m, "Received: ORIGINAL\r\n")
+    .replace(/^Received: from client[\s\S]*?\r\n(?=\S)/m, "Received: ORIGINAL\r\n")
     .replace(/\w{3}, [ \d]\d \w{3} \d{4} \d\d:\d\d:\d\d \+0000 \(UTC\)/g, "DATE")
     .replace(/^\tid \w+;/m, "\tid ID;")
     .replace(/^X-Postfix-Queue-ID: \w+/m, "X-Postfix-Queue-ID: ID")
@@ -193,11 +193,10 @@ function masked({ from, to, body }: Taken): { from: string; to: readonly string[
 function sortRecipients(part: string): string {
   const blocks = part.split("\r\n\r\n");
   const isRecipient = (block: string) => /^(\r\n)?<|^Final-Recipient/.test(block);
-  const recipients = blocks
-    .filter(isRecipient)
-    .map((block) => block.replace(/\r\n$/, ""))
-    .sort();
-  return [...blocks.filter((block) => !isRecipient(block)), ...recipients].join("\r\n\r\n");
+  const recipients = blocks.filter(isRecipient);
+  const gap = recipients[0]?.startsWith("\r\n") ? "\r\n" : "";
+  const sorted = recipients.map((block) => block.trim()).sort();
+  return `${[...blocks.filter((block) => !isRecipient(block)), gap + (sorted[0] ?? ""), ...sorted.slice(1)].join("\r\n\r\n")}\r\n`;
 }
 
 const cases: Record<string, Case> = {

@@ -271,7 +271,8 @@ function masked(text: string, lists: boolean | undefined): string {
   const header = plain
     .slice(0, end)
     .replace(/\r\n[\t ]+/g, " ")
-    .replace(/,\s*/g, ",")
+    .replace(/ *,\s*/g, ",")
+    .replace(/ *\(/g, "(")
     .replace(/ +/g, " ");
   return header + plain.slice(end);
 }

@@ -109,7 +109,7 @@ async function ours(
     env: {},
     args0: program,
     launch: [],
-    flush: async () => {},
+    flush: () => {},
     stdin: (async function* () {
       yield Buffer.from(input);
     })(),

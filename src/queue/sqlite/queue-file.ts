@@ -139,7 +139,14 @@ export class QueueFile {
   #settle({ id, change, notifications }: OpOf<"settle">): Result {
     const applied = change.kind === "finish" ? this.#finish(id, change) : this.#rewrite(id, change);
     if (!applied) return false;
-    return notifications.length === 0 ? none : notifications.map((each) => this.#insert(each, null));
+    return notifications.length === 0 ? none : notifications.map((each) => this.#insertNotification(each));
+  }
+
+  /** Its cause must not go without it. */
+  #insertNotification(insert: Insert): InsertResult {
+    const result = this.#insert(insert, null);
+    if (result === "incomplete") throw new Error("part of a notification's body is not there");
+    return result;
   }
 
   #finish(id: number, { gone_ms, trace }: Extract<Change, { kind: "finish" }>): boolean {

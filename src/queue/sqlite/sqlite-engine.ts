@@ -93,6 +93,11 @@ export class SqliteEngine implements Engine {
     await this.#worker.terminate();
   }
 
+  /** Ends the thread as a crash would, without closing the file. */
+  async kill(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
   #change(request: Request): Promise<number> {
     return new Promise((resolve, reject) => {
       if (this.#dead) return reject(this.#dead);

@@ -6,6 +6,7 @@ import { memoryLog } from "../../log/log.ts";
 import type { DeliveryRequest } from "../../queue/delivery.ts";
 import type { Envelope, Recipient } from "../../queue/message.ts";
 import { chunkSize_bytes } from "../../queue/message.ts";
+import { realClock } from "../../runtime/clock.ts";
 import { realRuntime } from "../../runtime/real.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { everyMechanism } from "../../sasl/filter.ts";
@@ -109,7 +110,7 @@ export function requestTo(nexthop: string, message: TestMessage = {}): DeliveryR
     id: `A${(++ids).toString(16).toUpperCase().padStart(4, "0")}`,
     sender: message.sender ?? "sender@local.test",
     recipients,
-    arrival_ms: Date.now() - (message.age_ms ?? 0),
+    arrival_ms: realClock.now() - (message.age_ms ?? 0),
     size_bytes: body.length,
     eightBit: body.some((byte) => byte > 127),
     smtputf8: false,
@@ -122,7 +123,7 @@ export function requestTo(nexthop: string, message: TestMessage = {}): DeliveryR
     warned: false,
     ...message.envelope,
   };
-  const now = performance.now();
+  const now = realClock.monotonic();
   return {
     envelope,
     recipients: recipients.map((_, index) => index),
