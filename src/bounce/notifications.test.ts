@@ -10,8 +10,7 @@ import { QueueError } from "../queue/store.ts";
 import { ManualClock } from "../runtime/manual-clock.ts";
 import { seededRandom } from "../runtime/random.ts";
 import { TableError } from "../table/table.ts";
-import type { NotificationCause } from "./cause.ts";
-import { type BounceParts, bounceMessage, notifications } from "./notifications.ts";
+import { type BounceParts, type NotificationCause, notifications } from "./notifications.ts";
 import { bounceParams } from "./params.ts";
 
 const recipient: Recipient = {
@@ -255,25 +254,4 @@ test("a table that cannot tell, or an original that cannot be read, is not taken
   await assert.rejects(notifications(cause("failure", envelope()), { ...parts, recipients: unable }), TableError);
   const body = { chunk: () => Promise.reject(new QueueError("corrupt", "bad")) };
   await assert.rejects(notifications({ ...cause("failure", envelope()), body }, parts), QueueError);
-});
-
-test("sendmail's message that cannot be taken comes back to whoever sent it", async () => {
-  const { parts, log } = await world();
-  const rejected = {
-    id: "4FA0B1E",
-    sender: "root",
-    head: { recipients: ["b@example.com"], notify: undefined, envid: undefined, ret: undefined, smtputf8: false },
-    arrival_ms: Date.UTC(2026, 0, 1),
-    reply: { code: 554, enhanced: "5.4.6", text: "Too many hops" },
-    text: Buffer.from("Subject: loop\nX-Bare: yes\n\nBody\n"),
-  };
-  const message = await bounceMessage(rejected, parts);
-  assert.ok(message && Buffer.isBuffer(message.body));
-  assert.equal(message.envelope.recipients[0]?.address, "root@example.test");
-  assert.match(message.body.toString(), /Return-Path: <root@example\.test>\r\nSubject: loop\r\nX-Bare: yes\r\n\r\n--/);
-  assert.equal(
-    log.lines[0],
-    "cleanup: 4FA0B1E: to=<b@example.com>, relay=none, delay=0, delays=0/0/0/0, dsn=5.4.6, status=bounced (Too many hops)",
-  );
-  assert.equal(await bounceMessage({ ...rejected, sender: "" }, parts), undefined);
 });

@@ -1,15 +1,15 @@
 import type { Log } from "../log/log.ts";
+import type { RecipientResult } from "../queue/delivery.ts";
 import type { BodyReader, Envelope, NewEnvelope } from "../queue/message.ts";
-import type { NewMessage, QueueStore, Settlement } from "../queue/store.ts";
+import type { QueueStore, Settlement } from "../queue/store.ts";
 import { messageId } from "../rfc5322/message-id.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Answer } from "../table/maps.ts";
-import type { NotificationCause } from "./cause.ts";
 import { ChunkedBody } from "./chunked-body.ts";
 import type { BounceConf } from "./params.ts";
 import { type Planned, plan } from "./plan.ts";
-import { type RejectedSubmission, rejectionCause, rejectionLines } from "./rejected-submission.ts";
 import { closingLines, headerLines, type ReportFacts, reportLines } from "./report.ts";
+import type { Kind } from "./templates.ts";
 
 /** What notifications are written with. */
 export interface BounceParts {
@@ -22,6 +22,14 @@ export interface BounceParts {
    * Throws or rejects where a table cannot tell.
    */
   readonly recipients: (address: string) => Answer<readonly { readonly address: string }[]>;
+}
+
+/** What has happened to some recipients of a message. `body` is read for what comes back of the original. */
+export interface NotificationCause {
+  readonly kind: Kind;
+  readonly envelope: Envelope;
+  readonly results: readonly RecipientResult[];
+  readonly body: BodyReader;
 }
 
 export type Notification = Settlement["notifications"][number];
@@ -48,21 +56,6 @@ export async function notifications(cause: NotificationCause, parts: BounceParts
   const written: Notification[] = [];
   for (const each of planned) written.push(await write(each, envelope, body, parts));
   return written;
-}
-
-/**
- * The notification about a message from sendmail that was refused for good, or
- * undefined where nobody is to be told. Rejects as notifications() does.
- */
-export async function bounceMessage(rejected: RejectedSubmission, parts: BounceParts): Promise<NewMessage | undefined> {
-  const cause = rejectionCause(rejected, parts.conf.myorigin);
-  const log = parts.log.as("cleanup");
-  for (const line of rejectionLines(rejected, cause, parts.runtime.clock.now())) log.info(line);
-  if (cause.results.length === 0) return undefined;
-  // One message stands for the one that was refused, and bears its source: a copy for the postmaster would be another.
-  const conf = { ...parts.conf, notify_classes: [] };
-  const [notification] = await notifications(cause, { ...parts, conf });
-  return notification?.message;
 }
 
 async function write(

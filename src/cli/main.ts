@@ -38,8 +38,9 @@ const usageText = `usage: postern [-c config_directory] command
 /** The exit status of one run. `calledAs` is the name of the program or of the link to it. */
 export async function main(calledAs: string, args: readonly string[]): Promise<number> {
   const runtime = realRuntime();
-  const real = realIo(runtime, process.env.MAIL_CONFIG ?? defaultDirectory);
-  const io: CommandIo = { ...real, args0: calledAs, launch: launchArguments() };
+  const real = realIo(runtime);
+  const directory = real.env.MAIL_CONFIG ?? defaultDirectory;
+  const io: CommandIo = { ...real, directory, args0: calledAs, launch: launchArguments() };
   try {
     return await run(calledAs, args, io);
   } catch (error) {

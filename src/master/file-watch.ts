@@ -1,7 +1,9 @@
 import { dirname } from "node:path";
 import type { WatchedFile } from "../relay/protocol.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
-import { errorCode, type FileFacts, type Files, readWhole, type Watching } from "../runtime/files.ts";
+import { errorCode, type Files, type Watching } from "../runtime/files.ts";
+import { readIndex } from "../table/read-index.ts";
+import { TableError } from "../table/table.ts";
 
 /**
  * Follows the files that tables are made from, and reports each change once the file has settled.
@@ -18,7 +20,8 @@ const interval_ms = 2000;
 
 export interface FileChange {
   readonly file: WatchedFile;
-  readonly facts: FileFacts | undefined;
+  /** Milliseconds since the epoch; 0 where it is gone. */
+  readonly mtime_ms: number;
   /** Of an index: its bytes, unless it could not be read. */
   readonly bytes: Buffer | undefined;
   readonly problem: string | undefined;
@@ -121,20 +124,26 @@ export class FileWatch {
       followed.seen = mark;
       return true;
     }
+    const change = await this.#read(followed.file);
+    if (!change) return true;
     followed.known = mark;
     followed.seen = undefined;
-    this.#changed(await this.#read(followed.file));
+    this.#changed(change);
     return false;
   }
 
-  async #read(file: WatchedFile): Promise<FileChange> {
+  /** Undefined: somebody is writing it, and it is looked at again. */
+  async #read(file: WatchedFile): Promise<FileChange | undefined> {
     try {
       if (file.role === "source") {
-        return { file, facts: await this.#files.facts(file.path), bytes: undefined, problem: undefined };
+        const { mtime_ms } = await this.#files.facts(file.path);
+        return { file, mtime_ms, bytes: undefined, problem: undefined };
       }
-      return { file, ...(await readWhole(this.#files, file.path, file.limit_bytes)), problem: undefined };
+      return { file, ...(await readIndex(this.#files, file.path, file.limit_bytes)), problem: undefined };
     } catch (error) {
-      return { file, facts: undefined, bytes: undefined, problem: errorCode(error) || String(error) };
+      if (error instanceof TableError && error.kind === "retry") return undefined;
+      const problem = error instanceof TableError ? error.message : errorCode(error) || String(error);
+      return { file, mtime_ms: 0, bytes: undefined, problem };
     }
   }
 

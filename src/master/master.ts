@@ -218,8 +218,7 @@ export class Master {
     });
   }
 
-  #fileChanged({ file, facts, bytes, problem }: FileChange): void {
-    const mtime_ms = facts?.mtime_ms ?? 0;
+  #fileChanged({ file, mtime_ms, bytes, problem }: FileChange): void {
     const message: ToRelay =
       file.role === "source"
         ? { kind: "source", path: file.path, mtime_ms }

@@ -200,6 +200,7 @@ function told({ configuration }: Prepared): string[] {
 function tell(log: Log, { configuration }: Prepared, notes: readonly string[]): void {
   const write = (problem: Problem) => log.warning(describeProblem(problem));
   configuration.warnings.forEach(write);
+  for (const problem of configuration.notices) log.info(describeProblem(problem));
   for (const note of notes) log.warning(note.replace(/^warning: /, ""));
 }
 

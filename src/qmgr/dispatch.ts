@@ -152,7 +152,10 @@ export class Dispatch {
 
   #pump(lane: Lane): void {
     if (this.#ended) return;
-    for (let work = lane.take(); work; work = lane.take()) {
+    for (;;) {
+      // What a lane gives is what add() gave it.
+      const work = lane.take() as Work | undefined;
+      if (!work) return;
       if (work.destination.suspension) {
         work.destination.waiting.push(work);
         this.#drainLater(work.destination);

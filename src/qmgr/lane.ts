@@ -1,5 +1,3 @@
-import type { ActiveMessage } from "./active.ts";
-import type { Destination, Work } from "./destination.ts";
 import { Fifo } from "./fifo.ts";
 import type { TransportLimits } from "./limits.ts";
 
@@ -35,13 +33,13 @@ export class Lane {
   }
 
   /** New work waits for its turn. */
-  add(work: Work): void {
+  add(work: Turn): void {
     work.destination.waiting.push(work);
     this.offer(work.destination);
   }
 
   /** Gives tickets for the room that a destination has. To be called whenever it may have got some. */
-  offer(destination: Destination): void {
+  offer(destination: Place): void {
     if (destination.paused || destination.suspension) return;
     while (destination.busy + destination.tickets < destination.concurrency.window) {
       const work = destination.waiting.shift();
@@ -58,7 +56,7 @@ export class Lane {
    * free. Its destination may have been suspended since the ticket was given:
    * the caller then disposes of it. Otherwise the caller calls begin().
    */
-  take(): Work | undefined {
+  take(): Turn | undefined {
     while (this.busy < this.slots) {
       const line = this.#ring.shift();
       const work = line?.works.shift();
@@ -73,7 +71,7 @@ export class Lane {
   }
 
   /** One batch of this work is under way; what is left of it waits for its next turn. The batch's recipients. */
-  begin(work: Work): readonly number[] {
+  begin(work: Turn): readonly number[] {
     const { destination, recipients, next } = work;
     const { recipients: limit } = this.limits;
     destination.busy++;
@@ -89,21 +87,40 @@ export class Lane {
   }
 
   /** A batch has ended. */
-  end(destination: Destination): void {
+  end(destination: Place): void {
     destination.busy--;
     this.busy--;
   }
 }
 
+/** Work, as far as turns are concerned. */
+export interface Turn {
+  readonly message: { readonly lines: Line[] };
+  readonly destination: Place;
+  readonly recipients: readonly number[];
+  next: number;
+}
+
+/** A destination, as far as turns are concerned. */
+export interface Place {
+  readonly waiting: Fifo<Turn>;
+  readonly concurrency: { readonly window: number };
+  readonly open: boolean;
+  readonly paused: boolean;
+  readonly suspension: object | undefined;
+  busy: number;
+  tickets: number;
+}
+
 /** The work of one message that holds tickets of one lane. */
 export interface Line {
   readonly lane: Lane;
-  readonly works: Fifo<Work>;
+  readonly works: Fifo<Turn>;
 }
 
-function lineOf(message: ActiveMessage, lane: Lane): Line {
+function lineOf(message: Turn["message"], lane: Lane): Line {
   for (const line of message.lines) if (line.lane === lane) return line;
-  const line = { lane, works: new Fifo<Work>() };
+  const line = { lane, works: new Fifo<Turn>() };
   message.lines.push(line);
   return line;
 }

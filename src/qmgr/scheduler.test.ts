@@ -425,6 +425,27 @@ test("a transport that throws, rejects, forgets or invents defers what it was gi
   }
 });
 
+test("of two results for one recipient, the first stands", async () => {
+  const twice = await world({
+    transports: new Map([
+      [
+        "smtp",
+        async () => ({
+          health: ok,
+          recipients: (["sent", "bounced"] as const).map((status) => ({
+            ...{ index: 0, status, dsn: "2.0.0", reason: "said", remoteHost: "", remoteReply: undefined },
+          })),
+        }),
+      ],
+    ]),
+  });
+  await twice.send("a@example.org", "b@example.com");
+  await quiet();
+  assert.equal(twice.notified.length, 0);
+  assert.equal(twice.lines(/removed/).length, 1);
+  assert.equal(twice.lines(/warning: \w+: transport smtp gave a second or unasked result for recipient 0/).length, 1);
+});
+
 test("a transport that master.cf does not have defers", async () => {
   const w = await world({ transports: new Map() });
   await w.send("a@example.org", "b@example.com");

@@ -256,10 +256,10 @@ export class Scheduler {
 
   /** Destinations are told apart by next hop; by recipient too where a delivery has only one. */
   #keyOf(address: string, { hop, class: kind }: Route): string {
+    // By itself: place() looks at one address of a group.
+    if (kind === "local" && this.#isDoubleBounce(address)) return `${hop.transport}:${address}`;
     if (isVerdict(hop)) return `${hop.transport}:${hop.nexthop}`;
     const nexthop = hop.nexthop.toLowerCase();
-    // Its own, because it may be a notification of ours that has come back.
-    if (kind === "local" && this.#isDoubleBounce(address)) return `${hop.transport}:${address}`;
     if (this.#dispatch.lane(hop.transport).limits.recipients !== 1) return `${hop.transport}:${nexthop}`;
     const local = address.slice(0, Math.max(0, address.lastIndexOf("@"))).toLowerCase();
     const { recipient_delimiter } = this.#options.conf;

@@ -5,7 +5,6 @@ import { BodyCache } from "./body-cache.ts";
 import { type BatchLimits, Coordinator } from "./coordinator.ts";
 import {
   type Change,
-  type DuePosition,
   type Engine,
   EngineError,
   type Insert,
@@ -20,7 +19,9 @@ import {
 } from "./engine.ts";
 import { encodeEnvelope } from "./envelope-codec.ts";
 import { formatId, IdSequence, parseId } from "./id.ts";
-import type { BodyReader, Envelope, NewEnvelope, Recipient } from "./message.ts";
+import type { BodyReader, Envelope } from "./message.ts";
+import { Operator, operatePage } from "./operator.ts";
+import { newEnvelope, settledEnvelope } from "./outcome.ts";
 import { entryOf, envelopeOf } from "./row.ts";
 import {
   type Accepted,
@@ -56,6 +57,7 @@ export class EngineStore implements QueueStore {
   readonly #log: Log;
   readonly #ids: IdSequence;
   readonly #cache: BodyCache;
+  readonly #operator: Operator;
   readonly #traces_ms: number;
   readonly #owned = new Map<string, Owned>();
   #sweeper: Timer | undefined;
@@ -69,6 +71,7 @@ export class EngineStore implements QueueStore {
     this.#coordinator = new Coordinator(engine, options.clock, options.limits);
     this.#ids = new IdSequence(options.clock, options.generation, options.largestId);
     this.#cache = new BodyCache(options.cache_bytes ?? defaultCache_bytes);
+    this.#operator = new Operator(this.#coordinator, options.clock, (action, id) => this.#operated(action, id));
     this.#traces_ms = (options.traces_s ?? defaultTraces_s) * 1000;
     void engine.broken?.then(({ message }) => this.#coordinator.fail(message));
     this.#sweepLater();
@@ -162,7 +165,7 @@ export class EngineStore implements QueueStore {
     const owned = this.#owned.get(id);
     if (!owned) return notOurs;
     const inserts = notifications.map(({ message, source }) => this.#insert(message, source));
-    const envelope = settle(owned.envelope, settlement);
+    const envelope = settledEnvelope(owned.envelope, settlement);
     const gone = envelope.recipients.every(({ status }) => status !== "pending");
     const keep = settlement.unfinished === true && !gone;
     if (keep) this.#owned.set(id, { ...owned, envelope });
@@ -214,49 +217,28 @@ export class EngineStore implements QueueStore {
     return [...new Set([this.owner, ...(await this.#read<"owners">({ kind: "owners" }))])];
   }
 
-  async flush(which: "all" | { readonly ids: readonly string[] } | { readonly destination: string }): Promise<number> {
-    let flushed = 0;
-    if (which !== "all" && "ids" in which) {
-      for (const ids of pages(numbers(which.ids))) {
-        const page = await this.#coordinator.submit<"flush">({
-          kind: "flush",
-          destination: undefined,
-          selection: { ids },
-        });
-        flushed += page.changed.length;
-      }
-      return flushed;
-    }
-    const destination = which === "all" ? undefined : which.destination;
-    // What is due at 0 is flushed already; flushed rows move there, behind us.
-    for (let after: DuePosition | undefined = { due: 0, id: Number.MAX_SAFE_INTEGER }; after; ) {
-      const selection = { after, limit: operatePage };
-      const page: { changed: readonly number[]; next: DuePosition | undefined } =
-        await this.#coordinator.submit<"flush">({ kind: "flush", destination, selection });
-      flushed += page.changed.length;
-      after = page.next;
-    }
-    return flushed;
+  flush(which: "all" | { readonly ids: readonly string[] } | { readonly destination: string }): Promise<number> {
+    return this.#operator.flush(which);
   }
 
   hold(ids: readonly string[] | "all"): Promise<number> {
-    return this.#operate("hold", ids);
+    return this.#operator.operate("hold", ids);
   }
 
   unhold(ids: readonly string[] | "all"): Promise<number> {
-    return this.#operate("unhold", ids);
+    return this.#operator.operate("unhold", ids);
   }
 
   requeue(ids: readonly string[] | "all"): Promise<number> {
-    return this.#operate("requeue", ids);
+    return this.#operator.operate("requeue", ids);
   }
 
   expire(ids: readonly string[] | "all"): Promise<number> {
-    return this.#operate("expire", ids);
+    return this.#operator.operate("expire", ids);
   }
 
   remove(ids: readonly string[] | "all"): Promise<number> {
-    return this.#operate("remove", ids);
+    return this.#operator.operate("remove", ids);
   }
 
   async list(after: string | undefined, limit: number): Promise<QueueEntry[]> {
@@ -366,24 +348,6 @@ export class EngineStore implements QueueStore {
     this.#cache.clear();
   }
 
-  async #operate(action: OperatorAction, which: readonly string[] | "all"): Promise<number> {
-    let count = 0;
-    const submit = async (selection: { ids: readonly number[] } | { after: number; limit: number }) => {
-      const op = { kind: "operate", action, selection, now: this.#clock.now() } as const;
-      const page = await this.#coordinator.submit<"operate">(op);
-      count += page.changed.length;
-      for (const id of page.changed) this.#operated(action, formatId(id));
-      return page.next;
-    };
-    if (which === "all") {
-      for (let after: number | undefined = 0; after !== undefined; )
-        after = await submit({ after, limit: operatePage });
-    } else {
-      for (const ids of pages(numbers(which))) await submit({ ids });
-    }
-    return count;
-  }
-
   /** What was changed under our hands: the removed are not ours any more, the expired know it. */
   #operated(action: OperatorAction, id: string): void {
     const owned = this.#owned.get(id);
@@ -471,8 +435,6 @@ interface Owned {
 const defaultCache_bytes = 32 * 1024 * 1024;
 const defaultTraces_s = 86400;
 const sweepEvery_ms = 3600 * 1000;
-/** Messages that one operation changes at most: other work goes on in between. */
-const operatePage = 500;
 const claimPage = 500;
 
 const notOurs: Settled = { applied: false, gone: false, notifications: [] };
@@ -483,28 +445,3 @@ function giveBack(body: NewMessage["body"]): void {
 }
 
 const numberOfBody = ({ id, body }: Insert): number => (body instanceof Uint8Array ? id : body.body);
-
-function newEnvelope({ envelope, id, arrival_ms }: NewMessage): Envelope {
-  const given: NewEnvelope = envelope;
-  return { ...given, id, arrival_ms, held: given.held ?? false, expired: false, warned: false };
-}
-
-/** The envelope after these outcomes. A recipient that is done stays as it is. */
-function settle(envelope: Envelope, { outcomes, warned }: Settlement): Envelope {
-  let recipients: Recipient[] | undefined;
-  for (const { index, status, reason, dsn } of outcomes) {
-    const recipient = (recipients ?? envelope.recipients)[index];
-    if (recipient?.status !== "pending") continue;
-    recipients ??= [...envelope.recipients];
-    recipients[index] = { ...recipient, status, reason, dsn };
-  }
-  return { ...envelope, recipients: recipients ?? envelope.recipients, warned: envelope.warned || (warned ?? false) };
-}
-
-function numbers(ids: readonly string[]): number[] {
-  return [...new Set(ids.map(parseId).filter((id) => id !== undefined))];
-}
-
-function* pages(ids: readonly number[]): Generator<readonly number[]> {
-  for (let start = 0; start < ids.length; start += operatePage) yield ids.slice(start, start + operatePage);
-}

@@ -20,7 +20,7 @@ export async function checkTables({ files, clock }: Pick<Runtime, "files" | "clo
     slot: 0,
     tag: "postfix",
   });
-  const { materials, problems } = await gatherMaterials(files, configuration, log);
+  const { materials, problems } = await gatherMaterials({ files, clock }, configuration, log);
   warnings.push(...materials.warnings, ...materials.tables.stale(clock.now()).map(stale));
   warnings.push(...(await exposedCredentials(files, configuration, materials.tables.watched().map(({ path }) => path))));
   return { problems, warnings };

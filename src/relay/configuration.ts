@@ -28,8 +28,9 @@ export interface Configuration {
   readonly conf: RelayConf;
   readonly smtpd: readonly SmtpdService[];
   readonly transports: readonly SmtpTransport[];
-  /** What its owner should know, and what is written without effect. */
+  /** What its owner should know. */
   readonly warnings: readonly Problem[];
+  /** What is written and has no meaning here, and what is different here. */
   readonly notices: readonly Problem[];
 }
 
@@ -52,8 +53,17 @@ export function configure(texts: ConfTexts, more: readonly Problem[] = []): Conf
     smtpd,
     transports,
     warnings: [...parsed.warnings, ...findings.warnings, ...(smtpd.length === 0 ? [noSmtpd(texts.directory)] : [])],
-    notices: findings.notices,
+    notices: [...findings.notices, ...mailboxes(settings)],
   };
+}
+
+/** Said at each start: mail for this host itself goes where its aliases say, and nowhere else. */
+function mailboxes(settings: Settings): Problem[] {
+  const domains = settings.value("mydestination").trim();
+  if (domains === "") return [];
+  const place = settings.at("mydestination") ?? { file: "", line: 0 };
+  const text = `mail for ${domains} is not delivered into mailboxes here: a recipient there without an alias bounces`;
+  return [{ ...place, text, remedy: "" }];
 }
 
 /** Each problem once: reading finds what parsing finds. */

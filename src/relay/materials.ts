@@ -3,6 +3,7 @@ import type { Log } from "../log/log.ts";
 import { compileFilter, FilterError, type MechanismFilter } from "../sasl/filter.ts";
 import { compileRules, type SmtpdRules } from "../smtpd/rules.ts";
 import { AuthoritiesError, loadAuthorities } from "../tls/authorities.ts";
+import type { Clock } from "../runtime/clock.ts";
 import { type Files, readWhole } from "../runtime/files.ts";
 import type { Configuration, SmtpdService, SmtpTransport } from "./configuration.ts";
 import { submitUserIds } from "./submit-users.ts";
@@ -35,8 +36,13 @@ export interface Gathered {
 
 const filterFileLimit_bytes = 1024 * 1024;
 
-export async function gatherMaterials(files: Files, configuration: Configuration, log: Log): Promise<Gathered> {
-  const tables = await Tables.open(files, configuration, (text) => log.warning(text));
+export async function gatherMaterials(
+  world: { readonly files: Files; readonly clock: Clock },
+  configuration: Configuration,
+  log: Log,
+): Promise<Gathered> {
+  const { files } = world;
+  const tables = await Tables.open(world, configuration, (text) => log.warning(text));
   const problems: Problem[] = [...tables.problems];
   const warnings: Problem[] = [...tables.warnings];
   const rules = new Map<SmtpdService, SmtpdRules>();

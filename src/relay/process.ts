@@ -89,7 +89,7 @@ class RelayProcess {
     const configuration = configure(message.conf);
     const { conf } = configuration;
     const { log, flush } = await openLog(runtime, configuration, message);
-    const { materials, problems } = await gatherMaterials(files, configuration, log);
+    const { materials, problems } = await gatherMaterials(runtime, configuration, log);
     if (problems.length > 0) throw new ConfError(problems);
     const exposed = await exposedCredentials(files, configuration, materials.tables.watched().map(({ path }) => path));
     await preloadSasl();

@@ -13,6 +13,7 @@ import { reply } from "../rfc5321/reply.ts";
 import { readInclude } from "../routing/include.ts";
 import { Router } from "../routing/resolve.ts";
 import { SmtpClient } from "../smtp/client.ts";
+import { ClientLimits } from "../smtpd/limits.ts";
 import type { RecipientFacts, SmtpdPorts } from "../smtpd/ports.ts";
 import { SmtpServer } from "../smtpd/server.ts";
 import type { Answer } from "../table/maps.ts";
@@ -63,6 +64,8 @@ export class Relay {
   readonly #listeners: Listener[] = [];
   readonly #pickup: Pickup;
   readonly #space: FreeSpace;
+  /** Clients are counted over all services. */
+  readonly #limits: ClientLimits;
   #waiting: Envelope[] | undefined = [];
   #staleTimer: { cancel(): void } | undefined;
 
@@ -70,6 +73,7 @@ export class Relay {
     this.#parts = parts;
     const { runtime, configuration, materials, store, log } = parts;
     const { conf } = configuration;
+    this.#limits = new ClientLimits(runtime.clock, conf.anvil_rate_time_unit);
     const self = ownAddresses(conf, runtime.host.interfaces());
     const isOwn = addressSet(self);
     this.#router = new Router(conf, {
@@ -169,7 +173,12 @@ export class Relay {
   async stop(): Promise<void> {
     await this.#closeListeners();
     const sessions = Promise.all([...this.#servers.values()].map((server) => server.close()));
+    // A client that stalls in the middle of a message has not been told that it was taken.
+    const cut = this.#parts.runtime.clock.after(stalledSession_ms, () => {
+      for (const server of this.#servers.values()) server.destroy();
+    });
     await Promise.all([this.#pickup.close(), this.scheduler.close(), sessions]);
+    cut.cancel();
     await this.#end();
   }
 
@@ -249,6 +258,7 @@ export class Relay {
       clock: runtime.clock,
       names: runtime.names,
       log: log.as("smtpd", undefined, conf.syslog_name),
+      limits: this.#limits,
     });
   }
 
@@ -284,6 +294,7 @@ export class Relay {
   }
 }
 
+const stalledSession_ms = 3000;
 const staleInterval_ms = 1000;
 const wakeInterval_ms = 1000;
 

@@ -4,6 +4,9 @@ import type { Settings } from "../conf/settings.ts";
 import { Maps, noMaps } from "../table/maps.ts";
 import { type FileSnapshot, TableError } from "../table/table.ts";
 import { TableSet } from "../table/table-set.ts";
+import { readIndex } from "../table/read-index.ts";
+import { tableTypes } from "../table/types.ts";
+import { type Clock, pause } from "../runtime/clock.ts";
 import { errorCode, type Files, readWhole } from "../runtime/files.ts";
 import type { Configuration } from "./configuration.ts";
 import { allParams, type RelayConf } from "./params.ts";
@@ -31,18 +34,18 @@ export class Tables {
   readonly problems: Problem[] = [];
   readonly warnings: Problem[] = [];
 
-  private constructor(files: Files, configuration: Configuration, warn: (text: string) => void) {
+  private constructor({ files, clock }: World, configuration: Configuration, warn: (text: string) => void) {
     this.#files = files;
     this.#set = new TableSet({
       defaultType: configuration.conf.default_database_type,
-      read: (path) => readTable(files, path),
+      read: (path) => readSettled({ files, clock }, path),
       modified: (path) => this.#modified(path),
       warn,
     });
   }
 
-  static async open(files: Files, configuration: Configuration, warn: (text: string) => void): Promise<Tables> {
-    const tables = new Tables(files, configuration, warn);
+  static async open(world: World, configuration: Configuration, warn: (text: string) => void): Promise<Tables> {
+    const tables = new Tables(world, configuration, warn);
     await tables.#openAll(configuration.conf, configuration.settings);
     for (const { conf, settings } of configuration.smtpd) await tables.#openAll(conf, settings);
     for (const { conf, settings } of configuration.transports) await tables.#openAll(conf, settings);
@@ -94,7 +97,7 @@ export class Tables {
   async #openPattern(pattern: string, name: string, settings: Settings, depth: number): Promise<void> {
     const word = pattern.replace(/^!+/, "");
     if (word.startsWith("/")) return this.#readFile(word, name, settings, depth);
-    if (/^(?:hash|texthash|inline|static):/.test(word)) await this.#openTable(word, name, settings);
+    if (tableTypes.some((type) => word.startsWith(`${type.name}:`))) await this.#openTable(word, name, settings);
   }
 
   async #openTable(reference: string, name: string, settings: Settings): Promise<void> {
@@ -112,7 +115,7 @@ export class Tables {
       if (!(error instanceof TableError)) throw error;
       const problem = { ...place, text: `${name}: ${reference}: ${error.message}`, remedy: remedyFor(reference, error.message) };
       if (settings.has(name)) this.problems.push(problem);
-      else this.warnings.push({ ...problem, text: `${problem.text} (a default; it is left out)`, remedy: "" });
+      else if (isKnownType(reference)) this.warnings.push({ ...problem, text: `${problem.text}; it is a default, and left out` });
     }
   }
 
@@ -146,23 +149,27 @@ const otherPaths = new Set(["maillog_file_prefixes", "import_environment"]);
 const isPatternFile = (name: string): boolean => !otherPaths.has(name);
 
 function remedyFor(reference: string, text: string): string {
-  if (!/no such file|ENOENT/i.test(text)) return "";
+  if (!/no such file/i.test(text)) return "";
   const [type = "", name = ""] = [reference.slice(0, reference.indexOf(":")), reference.slice(reference.indexOf(":") + 1)];
   return type === "hash" ? `Make it: postmap ${reference}` : `Create ${name}, or remove it from the configuration.`;
 }
 
-async function readTable(files: Files, path: string): Promise<FileSnapshot> {
-  try {
-    const { bytes, facts } = await readWhole(files, path, tableFileLimit_bytes);
-    return { bytes, mtime_ms: facts.mtime_ms };
-  } catch (error) {
-    const words: Readonly<Record<string, string>> = {
-      ENOENT: "No such file or directory",
-      EACCES: "Permission denied",
-      EISDIR: "Is a directory",
-      EFBIG: `larger than ${tableFileLimit_bytes} bytes`,
-    };
-    const code = errorCode(error);
-    throw new TableError("config", `open database ${path}: ${words[code] ?? (code || String(error))}`);
+/** A type that only a default names, such as nis:, is nobody's wish. */
+const isKnownType = (reference: string): boolean => tableTypes.some((type) => reference.startsWith(`${type.name}:`));
+
+type World = { readonly files: Files; readonly clock: Clock };
+
+/** At start, an index that somebody is writing is waited for, this often and this long. */
+const settleTries = 50;
+const settlePause_ms = 100;
+
+async function readSettled({ files, clock }: World, path: string): Promise<FileSnapshot> {
+  for (let tried = 1; ; tried++) {
+    try {
+      return await readIndex(files, path, tableFileLimit_bytes);
+    } catch (error) {
+      if (!(error instanceof TableError) || error.kind !== "retry" || tried >= settleTries) throw error;
+      await pause(clock, settlePause_ms);
+    }
   }
 }

@@ -143,6 +143,7 @@ export class Attempt {
 
   /** Nobody else could be asked after this session's host. Only found out where it matters: it takes look-ups. */
   async #isLast(session: Session): Promise<boolean> {
+    if (this.#context.parts.conf.smtp_mx_session_limit === 1 && this.#sites.length === 1) return true;
     if (this.#sites.length > 1) return false;
     const hop = parseNextHop(session.facts.nexthop, this.#context.parts.conf.smtp_tcp_port);
     if ("error" in hop) return true;
@@ -355,8 +356,8 @@ export class Attempt {
 
 /** The server had hung up, or does so instead of answering: nothing was accepted, and nothing can be twice. */
 function isStale({ broken, answered, settled }: TransferEnd): boolean {
-  if (broken) return !answered && broken.why === "lost";
-  return settled.some(({ command, by }) => command === "mail" && by.code === 421);
+  if (settled.some(({ command, by }) => command === "mail" && by.code === 421)) return true;
+  return broken?.why === "lost" && !answered;
 }
 
 function samePolicy(found: unknown, held: TlsPolicy): boolean {

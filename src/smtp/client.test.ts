@@ -294,6 +294,32 @@ test("a body that cannot be read to its end is never finished with a dot", async
   });
 });
 
+test("a body that is shorter than it should be is not sent as a message", async () => {
+  await onStage({}, async ({ server, hop }) => {
+    const { client } = testClient();
+    for (const [size_bytes, length] of [
+      [100, 50],
+      [3 * chunkSize_bytes, chunkSize_bytes],
+    ] as const) {
+      const request = requestTo(hop, { body: Buffer.alloc(length, "x"), envelope: { size_bytes } });
+      assert.deepEqual(statusOf(await client.deliver(request)), ["0 deferred 4.3.0"]);
+    }
+    assert.equal(server.messages.length, 0);
+    await client.close();
+  });
+});
+
+test("where the reply to QUIT is waited for, no delivery waits with it", async () => {
+  await onStage(
+    { on: { QUIT: "SILENCE" } },
+    async ({ deliver, server }) => {
+      assert.deepEqual(statusOf(await deliver()), ["0 sent 2.0.0"]);
+      await eventually(() => server.lines.at(-1) === "QUIT");
+    },
+    { smtp_skip_quit_response: "no", smtp_quit_timeout: "1s", smtp_connection_cache_on_demand: "no" },
+  );
+});
+
 test("a server that refuses in the middle of a message is believed; one that accepts there is not", async () => {
   const body = `${"x".repeat(900)}\r\n`.repeat(20_000);
   for (const [early, expected] of [

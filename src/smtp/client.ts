@@ -37,7 +37,7 @@ export class SmtpClient {
   readonly #free: number[] = [];
   #active = 0;
   #deliveries = 0;
-  #idle: (() => void) | undefined;
+  readonly #waiting: (() => void)[] = [];
 
   constructor(parts: SmtpParts) {
     const { conf, runtime } = parts;
@@ -68,7 +68,7 @@ export class SmtpClient {
       return await this.#attempt(request, log);
     } finally {
       this.#free.push(slot);
-      if (--this.#active === 0) this.#idle?.();
+      if (--this.#active === 0) for (const done of this.#waiting.splice(0)) done();
     }
   };
 
@@ -88,9 +88,7 @@ export class SmtpClient {
   async close(): Promise<void> {
     this.#pool.close();
     if (this.#active === 0) return;
-    await new Promise<void>((resolve) => {
-      this.#idle = resolve;
-    });
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
   #newSlot(): number {
@@ -120,10 +118,11 @@ export class SmtpClient {
   }
 }
 
+/** Undefined where the queue cannot give it, or gives less than it should. */
 async function firstChunk({ body, envelope }: DeliveryRequest): Promise<Buffer | undefined> {
   try {
-    const chunk = await body.chunk(0);
-    return chunk ?? (envelope.size_bytes === 0 ? Buffer.alloc(0) : undefined);
+    const chunk = (await body.chunk(0)) ?? Buffer.alloc(0);
+    return chunk.length === Math.min(envelope.size_bytes, chunkSize_bytes) ? chunk : undefined;
   } catch {
     return undefined;
   }

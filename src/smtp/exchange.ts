@@ -69,7 +69,9 @@ export function compose(
     targets.push(target);
     rcpts.push(rcpt);
   }
-  return targets.length === 0 ? undefined : { job: { mail, rcpts, first, more, body, downgrade, last }, targets };
+  return targets.length === 0
+    ? undefined
+    : { job: { mail, rcpts, first, more, size_bytes: envelope.size_bytes, body, downgrade, last }, targets };
 }
 
 /** Undefined where the grammar has no form for it. */

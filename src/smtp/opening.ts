@@ -172,6 +172,14 @@ class Opening implements Listener {
       return;
     }
     this.#asking = false;
+    try {
+      this.#answer(reply);
+    } catch (error) {
+      this.#onError(error);
+    }
+  }
+
+  #answer(reply: ServerReply): void {
     if (this.#exchange) this.#authenticate(() => this.#exchange?.onReply(reply.code, replyArgument(reply)));
     else this.#perform(this.#handshake.onReply(reply, this.#dialogue.unread));
   }
@@ -334,6 +342,7 @@ class Opening implements Listener {
       secured: this.#secured,
       born_ms: this.#born_ms,
       sour: this.#sour,
+      quit_s: this.#parts.conf.smtp_skip_quit_response ? 0 : this.#parts.conf.smtp_quit_timeout,
     };
     if (this.#discard.size > 0 && !this.#discard.has("silent-discard")) {
       this.#request.log.info(`discarding EHLO keywords: ${[...this.#discard].join(" ").toUpperCase()}`);

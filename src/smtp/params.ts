@@ -120,7 +120,7 @@ export const smtpParams = {
   smtp_skip_quit_response: bool({
     default: "yes",
     since: "0.1",
-    doc: "Do not wait for the reply to QUIT. With no, it is waited for in the background; no delivery depends on it.",
+    doc: "Do not wait for the reply to QUIT. With no, it is waited for in the background, for smtp_quit_timeout; no delivery depends on it.",
   }),
   smtp_line_length_limit: int({
     default: "998",

@@ -26,6 +26,8 @@ export interface SessionFacts {
   readonly born_ms: number;
   /** More than the server's words: it has sent lines that were no replies, and is not to be kept. */
   readonly sour: boolean;
+  /** How long the reply to QUIT is waited for, in the background; 0: not at all. */
+  readonly quit_s: number;
 }
 
 export class Session {
@@ -54,7 +56,23 @@ export class Session {
   }
 
   quit(): void {
-    this.facts.dialogue.close("QUIT\r\n");
+    const { dialogue, quit_s } = this.facts;
+    if (quit_s === 0) dialogue.close("QUIT\r\n");
+    else if (!dialogue.dead) {
+      dialogue.send("QUIT\r\n");
+      this.hangUp();
+    }
+  }
+
+  /** QUIT has been said. */
+  hangUp(): void {
+    const { dialogue, quit_s } = this.facts;
+    if (quit_s === 0 || dialogue.dead) {
+      dialogue.close();
+      return;
+    }
+    dialogue.attend({ onReply: () => dialogue.close(), onJunk() {}, onDrained() {}, onBreak() {} });
+    dialogue.within(quit_s);
   }
 
   /** Clears what the last transaction left with the server. False: it would not, and the session is dead or to be closed. */

@@ -34,6 +34,8 @@ export interface TransferJob {
   readonly first: Buffer;
   /** There is more than chunk 0. */
   readonly more: boolean;
+  /** Of the whole body: less is not sent as a message. */
+  readonly size_bytes: number;
   readonly body: BodyReader;
   readonly downgrade: boolean;
   /** Say QUIT as soon as it is safe. */
@@ -57,7 +59,7 @@ const dot = Buffer.from(".\r\n");
 const dotQuit = Buffer.from(".\r\nQUIT\r\n");
 
 export function transfer(session: Session, job: TransferJob, limits: TransferLimits): Promise<TransferEnd> {
-  return new Promise((resolve) => new Transfer(session, job, limits, resolve).begin());
+  return new Promise((resolve, reject) => new Transfer(session, job, limits, resolve, reject).begin());
 }
 
 class Transfer implements Listener {
@@ -65,6 +67,7 @@ class Transfer implements Listener {
   readonly #job: TransferJob;
   readonly #limits: TransferLimits;
   readonly #resolve: (end: TransferEnd) => void;
+  readonly #reject: (error: unknown) => void;
   readonly #machine: Transaction;
   readonly #settled: Settled[] = [];
   readonly #junk: string[] = [];
@@ -77,11 +80,18 @@ class Transfer implements Listener {
   #sending = false;
   #drained: (() => void) | undefined;
 
-  constructor(session: Session, job: TransferJob, limits: TransferLimits, resolve: (end: TransferEnd) => void) {
+  constructor(
+    session: Session,
+    job: TransferJob,
+    limits: TransferLimits,
+    resolve: (end: TransferEnd) => void,
+    reject: (error: unknown) => void,
+  ) {
     this.#session = session;
     this.#job = job;
     this.#limits = limits;
     this.#resolve = resolve;
+    this.#reject = reject;
     this.#machine = new Transaction(job.mail, job.rcpts, session.facts.features.pipelining);
   }
 
@@ -92,6 +102,16 @@ class Transfer implements Listener {
   }
 
   onReply(reply: ServerReply): void {
+    try {
+      this.#answer(reply);
+    } catch (error) {
+      this.#over = true;
+      this.#session.facts.dialogue.destroy();
+      this.#reject(error);
+    }
+  }
+
+  #answer(reply: ServerReply): void {
     this.#answered = true;
     if (this.#sending) {
       // Too early: the server will not have it, or is out of step. It cannot have taken what it has not got.
@@ -183,15 +203,17 @@ class Transfer implements Listener {
   }
 
   async #sendLarge(): Promise<void> {
-    const { first, more, body, downgrade } = this.#job;
+    const { first, more, size_bytes, body, downgrade } = this.#job;
     const encoder = new BodyEncoder(this.#limits.lineLength_bytes);
     const converter = downgrade ? new Downgrade() : undefined;
     this.#sending = true;
     this.#stage = "sending message body";
     let budget_s = this.#limits.transfer_s;
+    let read_bytes = 0;
     for (let index = 0; ; index++) {
       const chunk = index === 0 ? first : more ? await body.chunk(index) : undefined;
       if (this.#over) return;
+      read_bytes += chunk?.length ?? 0;
       const bytes = chunk ?? converter?.end();
       if (bytes) {
         budget_s = await this.#sendChunk(encoder.push(chunk && converter ? converter.push(chunk) : bytes), budget_s);
@@ -199,6 +221,7 @@ class Transfer implements Listener {
       }
       if (chunk === undefined) break;
     }
+    if (read_bytes !== size_bytes) throw new Error("the body ends too early");
     this.#folded = encoder.folded;
     const taken = this.#session.facts.dialogue.send(Buffer.concat([encoder.end(), this.#finalDot()]));
     if (taken) this.#sent();
@@ -226,7 +249,7 @@ class Transfer implements Listener {
     this.onDrained();
     const { dialogue } = this.#session.facts;
     dialogue.leave();
-    if (this.#quit) dialogue.close();
+    if (this.#quit) this.#session.hangUp();
     this.#resolve({
       settled: this.#settled,
       broken,

@@ -92,7 +92,7 @@ const worldly = /\b(?:Date\.now|Math\.random|setTimeout|setInterval|process\.(?:
 const allowed: Readonly<Record<string, string>> = {
   "cli/io.ts": "a command's own standard streams, environment and exit",
   "queue/sqlite/worker.ts": "the far side of the SQLite thread",
-  "queue/sqlite/engine.ts": "starts the SQLite thread; the simulated engine takes its place",
+  "queue/sqlite/sqlite-engine.ts": "starts the SQLite thread; the simulated engine takes its place",
 };
 
 test("nothing but runtime touches clock, disk, network or processes", () => {

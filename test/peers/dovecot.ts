@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { atExit } from "../lab/at-exit.ts";
 import { listening, makePlace } from "./place.ts";
 
 /** Debian's Dovecot as an authentication server alone: a socket that a Postfix's smtpd asks. Needs root. */
@@ -15,6 +16,8 @@ export interface RunningDovecot {
   /** For smtpd_sasl_path. */
   readonly socket: string;
   log(): string;
+  /** Other users and passwords, from now on. */
+  setUsers(users: DovecotOptions["users"]): void;
   stop(): Promise<void>;
 }
 
@@ -22,10 +25,13 @@ export async function startDovecot({ users, mechanisms }: DovecotOptions): Promi
   const { directory, remove } = makePlace("dovecot");
   const socket = join(directory, "auth-client");
   mkdirSync(join(directory, "run"));
-  const lines = Object.entries(users).map(
-    ([name, password]) => `${name}:{PLAIN.b64}${Buffer.from(password).toString("base64")}::::::\n`,
-  );
-  writeFileSync(join(directory, "users"), lines.join(""), { mode: 0o644 });
+  const setUsers: RunningDovecot["setUsers"] = (these) => {
+    const lines = Object.entries(these).map(
+      ([name, password]) => `${name}:{PLAIN.b64}${Buffer.from(password).toString("base64")}::::::\n`,
+    );
+    writeFileSync(join(directory, "users"), lines.join(""), { mode: 0o644 });
+  };
+  setUsers(users);
   // Without the penalty listener, failed log-ins do not slow the next ones down.
   writeFileSync(
     join(directory, "dovecot.conf"),
@@ -64,7 +70,9 @@ service anvil {
     stream.on("data", (bytes: Buffer) => (written += bytes.toString()));
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const log = () => written;
+  const keep = atExit(() => child.kill("SIGTERM"));
   const stop = async (): Promise<void> => {
+    keep();
     child.kill("SIGTERM");
     await exited;
     remove();
@@ -75,5 +83,5 @@ service anvil {
     await stop();
     throw error;
   }
-  return { socket, log, stop };
+  return { socket, log, setUsers, stop };
 }

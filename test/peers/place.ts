@@ -3,12 +3,19 @@ import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { atExit } from "../lab/at-exit.ts";
 
 /** A directory of its own for a peer, which other accounts may pass through; removed by `remove`. */
 export function makePlace(name: string): { readonly directory: string; remove(): void } {
   const directory = mkdtempSync(join(tmpdir(), `postern-${name}-`));
   chmodSync(directory, 0o755);
-  return { directory, remove: () => rmSync(directory, { recursive: true, force: true }) };
+  const removeNow = (): void => rmSync(directory, { recursive: true, force: true });
+  const keep = atExit(removeNow);
+  const remove = (): void => {
+    keep();
+    removeNow();
+  };
+  return { directory, remove };
 }
 
 /** Why a peer cannot run here; undefined when it can. For `test(name, { skip }, …)`. */
@@ -30,16 +37,27 @@ export function freePort(): Promise<number> {
   });
 }
 
-/** Resolves once something listens there. Rejects, with what `log` gives, after ten seconds. */
+/** Another host of a network under test: how a command is run there. */
+export interface OnHost {
+  on(program: string, args: readonly string[]): { program: string; args: string[] };
+}
+
+/** Resolves once something listens there (on `host`, where one is given). Rejects, with what `log` gives, after ten seconds. */
 export async function listening(
-  at: { readonly port: number } | { readonly path: string },
+  at: { readonly port: number; readonly address?: string } | { readonly path: string },
   log: () => string,
+  host?: OnHost,
 ): Promise<void> {
   for (let left = 200; left > 0; left--) {
-    if (await answers(at)) return;
+    if (host && "port" in at ? listensOn(host, at.address ?? "127.0.0.1", at.port) : await answers(at)) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error(`nothing listens on ${JSON.stringify(at)}\n${log()}`);
+}
+
+function listensOn(host: OnHost, address: string, port: number): boolean {
+  const { program, args } = host.on("ss", ["-Hltn", "src", `${address}:${port}`]);
+  return spawnSync(program, args, { encoding: "utf8" }).stdout.includes("LISTEN");
 }
 
 function answers(at: { readonly port: number } | { readonly path: string }): Promise<boolean> {

@@ -1,11 +1,11 @@
 import { spawnSync } from "node:child_process";
 import { chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { freePort, listening, makePlace } from "./place.ts";
+import { freePort, listening, makePlace, type OnHost } from "./place.ts";
 
 /**
  * Debian's Postfix, as a private instance in a directory of its own, with its
- * own queue and log. Needs root. It listens on 127.0.0.1 only.
+ * own queue and log. Needs root. It listens on 127.0.0.1 only, or on one address of another host.
  */
 export interface PostfixOptions {
   /** Parameters; they go over the base, which takes mail for nobody and knows no tables. "@DIRECTORY@" and "@PORT@" are replaced. */
@@ -20,6 +20,8 @@ export interface PostfixOptions {
   readonly prepare?: (directory: string) => void | Promise<void>;
   /** Unless given, one that is free. */
   readonly port?: number;
+  /** Where it runs, in place of this machine, and the address it listens on there; `port` has to be given, too. */
+  readonly host?: OnHost & { readonly address: string };
 }
 
 export interface RunningPostfix {
@@ -87,10 +89,11 @@ export async function startPostfix(options: PostfixOptions = {}): Promise<Runnin
   const { directory, remove } = makePlace("postfix");
   const port = options.port ?? (await freePort());
   const filled = (text: string) => text.replaceAll("@DIRECTORY@", directory).replaceAll("@PORT@", String(port));
-  const parameters = { ...base, ...options.mainCf };
+  const parameters = { ...base, inet_interfaces: options.host?.address ?? base.inet_interfaces, ...options.mainCf };
   const main = Object.entries(parameters).map(([name, value]) => `${name} = ${value}\n`);
   const overrides = Object.entries(options.smtpd ?? {}).map(([name, value]) => `  -o ${name}=${value}\n`);
-  const master = [`127.0.0.1:${port} inet n - n - - smtpd\n${overrides.join("")}`];
+  const address = options.host?.address ?? "127.0.0.1";
+  const master = [`${address}:${port} inet n - n - - smtpd\n${overrides.join("")}`];
   for (const line of [...services, ...(options.masterCf ?? [])]) master.push(`${line}\n`);
   for (const name of ["etc", "queue", "data", "log"]) mkdirSync(join(directory, name));
   giveToPostfix(join(directory, "data"));
@@ -103,14 +106,16 @@ export async function startPostfix(options: PostfixOptions = {}): Promise<Runnin
   const log = () => readIfThere(join(directory, "log", "mail.log"));
   const run: RunningPostfix["run"] = (program, ...args) => {
     const configuration = join(directory, "etc");
-    const { status, stdout, stderr } = spawnSync(program, ["-c", configuration, ...args], { encoding: "utf8" });
+    const line = ["-c", configuration, ...args];
+    const command = options.host?.on(program, line) ?? { program, args: line };
+    const { status, stdout, stderr } = spawnSync(command.program, command.args, { encoding: "utf8" });
     return { status, stdout, stderr };
   };
   try {
     await options.prepare?.(directory);
     const started = run("postfix", "start");
     if (started.status !== 0) throw new Error(`postfix start: ${started.stdout}${started.stderr}${log()}`);
-    await listening({ port }, log);
+    await listening({ port, address }, log, options.host);
   } catch (error) {
     run("postfix", "abort");
     remove();

@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { setTimeout as wait } from "node:timers/promises";
+import { memoryLog } from "../../log/log.ts";
+import { realRuntime } from "../../runtime/real.ts";
+import type { EngineStore } from "../engine-store.ts";
+import { openSqliteStore, startSqliteWorker } from "../open.ts";
+
+const skip = process.getuid?.() === 0 ? false : "needs root, to mount a small tmpfs";
+
+/** A file system of 4 MiB, or undefined where mounting is not allowed. */
+function smallDisk(): string | undefined {
+  const directory = mkdtempSync(join(tmpdir(), "postern-full-"));
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", directory], { stdio: "ignore" });
+    return directory;
+  } catch {
+    rmSync(directory, { recursive: true });
+    return undefined;
+  }
+}
+
+async function accept(store: EngineStore): Promise<string> {
+  const id = store.nextId();
+  const address = "to@there.example";
+  const rest = { notify: undefined, orcpt: undefined, status: "pending", reason: undefined, dsn: undefined } as const;
+  const envelope = {
+    sender: "from@here.example",
+    recipients: [{ address, original: address, ...rest }],
+    size_bytes: 4096,
+    eightBit: false,
+    smtputf8: false,
+    envid: undefined,
+    ret: undefined,
+    origin: { service: "smtpd", client: "", helo: "", protocol: "", saslUsername: "" },
+    headerEnd_bytes: 0,
+  } as const;
+  await store.accept({ envelope, body: Buffer.alloc(4096, "x"), id, arrival_ms: 1 });
+  return id;
+}
+
+test("a full disk refuses what comes, keeps what it has, and recovers when there is room", {
+  skip,
+}, async (context) => {
+  const directory = smallDisk();
+  if (!directory) return context.skip("mounting a tmpfs is not allowed here");
+  context.after(() => {
+    execFileSync("umount", [directory]);
+    rmSync(directory, { recursive: true });
+  });
+  const ballast = join(directory, "ballast");
+  const open = async (owner: string): Promise<EngineStore> => {
+    const engine = await startSqliteWorker();
+    return openSqliteStore(engine, {
+      directory,
+      owner,
+      generation: 0,
+      runtime: realRuntime(),
+      log: memoryLog(),
+      cache_bytes: 0,
+    });
+  };
+  const store = await open("a");
+  const ids: string[] = [];
+  for (let i = 0; i < 20; i++) ids.push(await accept(store));
+  const { bavail, bsize } = statfsSync(directory);
+  writeFileSync(ballast, Buffer.alloc(Math.max(0, bavail * bsize - 200_000)));
+
+  const refused: unknown[] = [];
+  for (let i = 0; i < 300 && refused.length < 3; i++)
+    await accept(store).then(
+      (id) => ids.push(id),
+      (error) => refused.push(error),
+    );
+  assert.deepEqual(
+    refused.map((error) => (error as { kind?: string }).kind),
+    ["full", "full", "full"],
+  );
+  assert.equal((await store.counts()).active, ids.length);
+
+  const settlement = { outcomes: [], nextAttempt_ms: 1, destination: "", notifications: [] };
+  let settled = false;
+  const settling = Promise.all(ids.map((id) => store.settle({ ...settlement, id }))).then(() => {
+    settled = true;
+  });
+  await wait(100);
+  context.diagnostic(`settled without room: ${settled}`);
+  rmSync(ballast);
+  await settling;
+  ids.push(await accept(store));
+  await store.close();
+
+  const next = await open("b");
+  await next.release("a");
+  assert.deepEqual((await next.claim(1, 1_000)).map(({ id }) => id).toSorted(), ids.toSorted());
+  await next.close();
+});
