@@ -141,7 +141,7 @@ function commandLineRecipients(text: string): string[] {
 /** "-f '<>'" and "-f ''" are the null sender; "Name <user@host>" is user@host. */
 function internal(sender: string): string {
   if (/^\s*(<\s*>)?\s*$/.test(sender)) return "";
-  return parseAddressList(sender, 1)[0]?.text ?? sender;
+  return parseAddressList(sender)[0]?.text ?? sender;
 }
 
 async function place(io: CommandIo): Promise<{ maildrop: string; sizeLimit_bytes: number }> {

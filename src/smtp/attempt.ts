@@ -192,6 +192,7 @@ export class Attempt {
     const fallback = site >= this.#ownSites;
     const relayhost = this.#context.parts.conf.relayhost.includes(this.#sites[0] ?? "");
     if (!fallback && !relayhost) return failure;
+    this.#context.log.warning(`${fallback ? "smtp_fallback_relay" : "relayhost"} configuration problem`);
     return { ...failure, dsn: "4.3.5" };
   }
 
@@ -349,7 +350,6 @@ export class Attempt {
 
   #giveUp(): void {
     const failure = this.#ledger.why ?? ownFailure("4.3.0", "server unavailable or unable to receive mail");
-    if (failure.dsn === "4.3.5") this.#context.log.warning("relayhost or smtp_fallback_relay configuration problem");
     this.#ledger.failAll(failure, true, nowhere);
   }
 }

@@ -68,6 +68,8 @@ export async function startSmarthost(options: SmarthostOptions): Promise<Smartho
       virtual_uid_maps: `static:${mailboxOwner}`,
       virtual_gid_maps: `static:${mailboxOwner}`,
       virtual_transport: "virtual",
+      // Otherwise every domain that the mailbox takes would count as its own.
+      virtual_mailbox_domains: "",
     },
     prepare(directory) {
       mkdirSync(join(directory, "mail"));

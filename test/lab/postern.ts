@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makePlace } from "../peers/place.ts";
 import { atExit } from "./at-exit.ts";
@@ -12,12 +12,12 @@ import { until } from "./until.ts";
  */
 export interface PosternOptions {
   readonly host: Host;
-  /** Parameters above the base's; "@DIRECTORY@" is replaced, undefined leaves one of the base's out. */
-  readonly mainCf?: Readonly<Record<string, string | undefined>>;
+  /** Parameters above the base's; "@DIRECTORY@" is replaced. */
+  readonly mainCf?: Readonly<Record<string, string>>;
   /** The text of master.cf, in place of one smtpd on port 25. */
   readonly masterCf?: string;
-  /** A directory that is copied, in place of the base's main.cf; `mainCf` is appended. */
-  readonly template?: string;
+  /** Both files begin as Debian's package brings them: main.cf is appended to, master.cf stays unless given. */
+  readonly debian?: boolean;
 }
 
 export interface QueueItem {
@@ -68,19 +68,17 @@ const base: Readonly<Record<string, string>> = {
   smtp_tls_security_level: "none",
 };
 
-export function makePostern({ host, mainCf = {}, masterCf, template }: PosternOptions): Postern {
+const oneSmtpd = "smtp inet n - n - - smtpd\n";
+
+export function makePostern({ host, mainCf = {}, masterCf, debian = false }: PosternOptions): Postern {
   const { directory, remove: removeDirectory } = makePlace("acceptance");
   const etc = join(directory, "etc");
+  mkdirSync(etc);
   const filled = (text: string) => text.replaceAll("@DIRECTORY@", directory);
-  if (template) cpSync(template, etc, { recursive: true });
-  else mkdirSync(etc);
-  const before = template ? readFileSync(join(etc, "main.cf"), "utf8") : "";
-  const parameters = { ...base, ...mainCf };
-  const lines = Object.entries(parameters).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  writeFileSync(join(etc, "main.cf"), before + filled(lines.map(([name, value]) => `${name} = ${value}\n`).join("")));
-  if (masterCf !== undefined || !existsSync(join(etc, "master.cf"))) {
-    writeFileSync(join(etc, "master.cf"), filled(masterCf ?? "smtp inet n - n - - smtpd\n"));
-  }
+  const parameters = Object.entries({ ...base, ...mainCf }).map(([name, value]) => `${name} = ${value}\n`);
+  const template = (name: string) => (debian ? readFileSync(join("/usr/share/postfix", name), "utf8") : "");
+  writeFileSync(join(etc, "main.cf"), template("main.cf.debian") + filled(parameters.join("")));
+  writeFileSync(join(etc, "master.cf"), filled(masterCf ?? (template("master.cf.dist") || oneSmtpd)));
   const run: Postern["run"] = (args, options) => host.run(launcher, ["-c", etc, ...args], options);
   const log = () => readOr(join(directory, "mail.log"), "");
   const masterPid = () => Number(readOr(join(directory, "spool", "postern", "master.pid"), "0"));
@@ -126,14 +124,6 @@ export function makePostern({ host, mainCf = {}, masterCf, template }: PosternOp
     },
   };
   return postern;
-}
-
-/** Debian's templates of /etc/postfix, as its package brings them, in `etc`. */
-export function copyDebianTemplates(etc: string, { tls = false } = {}): void {
-  mkdirSync(etc, { recursive: true });
-  const from = (name: string) => readFileSync(join("/usr/share/postfix", name), "utf8");
-  writeFileSync(join(etc, "main.cf"), from("main.cf.debian") + (tls ? from("main.cf.tls") : ""));
-  copyFileSync("/usr/share/postfix/master.cf.dist", join(etc, "master.cf"));
 }
 
 function pidsBelow(pid: number): number[] {

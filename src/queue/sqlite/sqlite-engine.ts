@@ -93,7 +93,7 @@ export class SqliteEngine implements Engine {
     await this.#worker.terminate();
   }
 
-  /** Ends the thread as a crash would, without closing the file. */
+  /** Ends the thread at once, whatever it is doing, as a fault in native code would. */
   async kill(): Promise<void> {
     await this.#worker.terminate();
   }
