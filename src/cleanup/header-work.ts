@@ -5,6 +5,7 @@ import { formatFullName } from "../rfc5322/full-name.ts";
 import { fieldText, type HeaderField, type ScannedHeader } from "../rfc5322/header.ts";
 import { messageId } from "../rfc5322/message-id.ts";
 import type { Rewriter } from "../routing/rewrite.ts";
+import { foldList } from "./fold-list.ts";
 
 /** The same for every message of a relay. */
 export interface HeaderRules {
@@ -134,24 +135,25 @@ export class HeaderWork {
    * replaced where it stands. Commas that are missing are then put in, lest a
    * completed address be read as a part of its neighbour.
    */
-  #rewritten(bytes: Buffer, { colon, end }: HeaderField): Buffer | undefined {
+  #rewritten(bytes: Buffer, { start, nameEnd, colon, end }: HeaderField): Buffer | undefined {
     const text = bytes.toString("latin1", colon, end);
-    const start = 1;
+    const behindColon = 1;
     let result = "";
     let from = 0;
     let changed = false;
-    for (const address of parseAddressList(text.slice(start), this.#rules.tokenLimit)) {
+    for (const address of parseAddressList(text.slice(behindColon), this.#rules.tokenLimit)) {
       if (address.commaMissingAt !== undefined) {
-        result += `${text.slice(from, address.commaMissingAt + start)},`;
-        from = address.commaMissingAt + start;
+        result += `${text.slice(from, address.commaMissingAt + behindColon)},`;
+        from = address.commaMissingAt + behindColon;
       }
       const canonical = this.#canonical(address.tokens);
       if (canonical === undefined) continue;
-      result += text.slice(from, address.start + start) + [canonical, ...address.comments].join(" ");
-      from = address.end + start;
+      result += text.slice(from, address.start + behindColon) + [canonical, ...address.comments].join(" ");
+      from = address.end + behindColon;
       changed = true;
     }
-    return changed ? Buffer.from(result + text.slice(from), "latin1") : undefined;
+    if (!changed) return undefined;
+    return Buffer.from(foldList(result + text.slice(from), nameEnd - start, this.#rules.tokenLimit), "latin1");
   }
 
   /** An address as it should be written; undefined where it is already. */

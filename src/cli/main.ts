@@ -57,7 +57,7 @@ async function run(calledAs: string, args: readonly string[], io: CommandIo): Pr
   if (program) return (await program())(args, io);
   const { options, operands, problem } = getopt(args, "c:vh");
   const [command = "", ...rest] = operands;
-  const directory = options.find(({ letter }) => letter === "c")?.value ?? io.directory;
+  const directory = options.findLast(({ letter }) => letter === "c")?.value ?? io.directory;
   const inDirectory = { ...io, directory };
   if (problem || command === "" || command === "help" || options.some(({ letter }) => letter === "h")) {
     if (problem) io.err(`postern: ${problem}\n`);

@@ -16,7 +16,7 @@ const unavailable = 69;
 /** postqueue(1): `-p` and `-j` list the queue, `-f`, `-i ID` and `-s SITE` have mail tried at once. */
 export async function postqueue(args: readonly string[], io: CommandIo): Promise<number> {
   const { options, operands, problem } = getopt(args, "c:fi:jps:v");
-  const directory = options.find(({ letter }) => letter === "c")?.value ?? io.directory;
+  const directory = options.findLast(({ letter }) => letter === "c")?.value ?? io.directory;
   const actions = options.filter(({ letter }) => letter !== "c" && letter !== "v");
   const action = actions[0];
   if (problem || operands.length > 0 || actions.length !== 1 || !action) {

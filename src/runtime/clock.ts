@@ -12,7 +12,7 @@ export interface Clock {
 
 export interface Timer {
   cancel(): void;
-  /** Starts the delay over. Cheaper than cancelling and setting again: deadlines of sessions are moved with each command. */
+  /** Starts the delay over, fired or not; nothing after cancel(). Cheaper than cancelling and setting again: deadlines of sessions are moved with each command. */
   restart(): void;
 }
 

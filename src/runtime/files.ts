@@ -73,13 +73,13 @@ export interface Files {
   watch(directory: string, changed: (name: string | undefined) => void): Watching;
 }
 
-/** The whole of a file, refused with EFBIG when larger than `limit_bytes`. */
+/** The whole of a file, refused with EFBIG when larger than `limit_bytes`. A FIFO in its place does not hold us up. */
 export async function readWhole(
   files: Files,
   path: string,
   limit_bytes: number,
 ): Promise<{ bytes: Buffer; facts: FileFacts }> {
-  const file = await files.open(path, openFlags.read);
+  const file = await files.open(path, openFlags.read | openFlags.nonBlocking);
   try {
     return await readOpenFile(file, path, limit_bytes);
   } finally {

@@ -2,7 +2,8 @@ import type { Clock, Timer } from "./clock.ts";
 
 interface Waiting {
   at: number;
-  readonly order: number;
+  order: number;
+  cancelled: boolean;
   readonly delay_ms: number;
   readonly wake: () => void;
 }
@@ -31,12 +32,17 @@ export class ManualClock implements Clock {
   }
 
   after(delay_ms: number, wake: () => void): Timer {
-    const entry: Waiting = { at: this.#elapsed + Math.max(0, delay_ms), order: this.#order++, delay_ms, wake };
+    const entry: Waiting = { at: this.#elapsed + Math.max(0, delay_ms), order: this.#order++, cancelled: false, delay_ms, wake };
     this.#waiting.add(entry);
     return {
-      cancel: () => void this.#waiting.delete(entry),
+      cancel: () => {
+        entry.cancelled = true;
+        this.#waiting.delete(entry);
+      },
       restart: () => {
+        if (entry.cancelled) return;
         entry.at = this.#elapsed + entry.delay_ms;
+        entry.order = this.#order++;
         this.#waiting.add(entry);
       },
     };

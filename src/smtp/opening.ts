@@ -269,6 +269,8 @@ class Opening implements Listener {
     if (this.#over) return;
     if (selected.kind === "none") {
       if (offered.length === 0) log.warning(`${relayText(host)} offered null AUTH mechanism list`);
+      // What operators search for: Postfix has it from its SASL library.
+      if (selected.why === "nothing usable") log.warning("SASL authentication failure: No worthy mechs found");
       return this.#fail(ownFailure("4.7.0", noMechanismText(selected.why, serverText(host)), "login"), false);
     }
     this.#credentials = credentials;

@@ -24,7 +24,10 @@ let other: Smarthost;
 
 before(async () => {
   if (able.skip) return;
-  network = await makeNetwork({ "mail.my-isp.org": "10.77.0.2", "mail.other.org": "10.77.0.3" }, { more: ["10.77.0.3"] });
+  network = await makeNetwork(
+    { "mail.my-isp.org": "10.77.0.2", "mail.other.org": "10.77.0.3" },
+    { more: ["10.77.0.3"] },
+  );
   const host = network.provider;
   provider = await startSmarthost({ host, name: "mail.my-isp.org", accounts: { test: "testpass" } });
   other = await startSmarthost({
@@ -42,7 +45,9 @@ after(async () => {
 });
 
 /** What step 1 writes: the entry among commented examples. */
-const sourceText = (password: string): string => `# SMTP AUTH for the servers that we relay through: server, white space, user:password
+const sourceText = (
+  password: string,
+): string => `# SMTP AUTH for the servers that we relay through: server, white space, user:password
 #
 # smtp.example.com        user:secret
 #[smtp.example.net]:587   user@example.net:secret
@@ -91,8 +96,7 @@ const withSubject =
   ({ message }: { readonly message: string }): boolean =>
     message.includes(`\nSubject: ${subject}\n`);
 
-const logins = (server: Smarthost, user: string): number =>
-  server.log().split(`sasl_username=${user}\n`).length - 1;
+const logins = (server: Smarthost, user: string): number => server.log().split(`sasl_username=${user}\n`).length - 1;
 
 test("the how-to works, step by step", able, async (t) => {
   const postern = makeClient();
@@ -105,7 +109,10 @@ test("the how-to works, step by step", able, async (t) => {
     appendFileSync(postern.mainCf, "relayhost = [mail.my-isp.org]\n");
     assert.equal(postern.run(["reload"]).status, 0);
     const line = await sendAndFollow(postern, "without a login");
-    assert.match(line, /relay=mail\.my-isp\.org\[10\.77\.0\.2\]:25, .*dsn=5\.7\.1, status=bounced \(host mail\.my-isp\.org\[10\.77\.0\.2\] said: 554 5\.7\.1 <you@far\.example>: Relay access denied \(in reply to RCPT TO command\)\)$/);
+    assert.match(
+      line,
+      /relay=mail\.my-isp\.org\[10\.77\.0\.2\]:25, .*dsn=5\.7\.1, status=bounced \(host mail\.my-isp\.org\[10\.77\.0\.2\] said: 554 5\.7\.1 <you@far\.example>: Relay access denied \(in reply to RCPT TO command\)\)$/,
+    );
     assert.equal(provider.delivered().filter(withSubject("without a login")).length, 0);
   });
 
@@ -137,7 +144,10 @@ test("the how-to works, step by step", able, async (t) => {
   await t.test("mail from sendmail is relayed with a login", async () => {
     const before = logins(provider, "test");
     const line = await sendAndFollow(postern, "from sendmail");
-    assert.match(line, /relay=mail\.my-isp\.org\[10\.77\.0\.2\]:25, .*dsn=2\.0\.0, status=sent \(250 2\.0\.0 Ok: queued as /);
+    assert.match(
+      line,
+      /relay=mail\.my-isp\.org\[10\.77\.0\.2\]:25, .*dsn=2\.0\.0, status=sent \(250 2\.0\.0 Ok: queued as /,
+    );
     const [arrived] = await provider.arrived(withSubject("from sendmail"));
     assert.equal(arrived?.sender, "me@client.example.com");
     assert.equal(arrived?.recipient, "you@far.example");
@@ -164,7 +174,9 @@ test("the how-to works, step by step", able, async (t) => {
     assert.equal(sent.status, 0, sent.stderr);
     const arrived = await provider.arrived(withSubject("from smtp-source"), 30);
     assert.equal(new Set(arrived.map(({ message }) => /^Message-Id: .*$/im.exec(message)?.[0])).size, 30);
-    assert.doesNotMatch(provider.log(), /client=\S+\n(?!.)/, "each client line bears a login");
+    for (const line of provider.log().match(/^.*: client=.*$/gm) ?? []) {
+      assert.match(line, /client=unknown\[10\.77\.0\.1\], sasl_method=PLAIN, sasl_username=test$/);
+    }
   });
 
   await t.test("2: the relay runs as mail_owner, cannot read sasl_passwd, and cannot come back", () => {
@@ -230,25 +242,32 @@ test("an index that Debian's postmap rewrites while Postern runs is used within 
   assert.match(await sendAndFollow(postern, "after Debian's postmap"), /status=sent/);
 });
 
-test("with the default security options a server that offers only PLAIN and LOGIN is not logged into, until they are emptied", able, async (t) => {
-  const postern = makeClient();
-  t.after(() => postern.remove());
-  writePasswords(postern, sourceText("testpass"));
-  const conf = readFileSync(postern.mainCf, "utf8");
-  writeFileSync(postern.mainCf, conf + loginConf(postern.etc).replace("smtp_sasl_security_options =\n", ""));
-  postern.start();
-  const line = await sendAndFollow(postern, "no mechanism");
-  // The text is Postfix's, word for word.
-  assert.match(line, /to=<you@far\.example>, relay=mail\.my-isp\.org\[10\.77\.0\.2\]:25, delay=[\d.]+, delays=[\d./]+, dsn=4\.7\.0, status=deferred \(SASL authentication failed; cannot authenticate to server mail\.my-isp\.org\[10\.77\.0\.2\]: no mechanism available\)$/);
-  assert.match(postern.log(), /warning: SASL authentication failure: No worthy mechs found/);
-  assert.equal(postern.queue()[0]?.queue_name, "deferred");
-  appendFileSync(postern.mainCf, "smtp_sasl_security_options =\n");
-  assert.equal(postern.run(["reload"]).status, 0);
-  assert.equal(postern.run(["flush"]).status, 0);
-  await provider.arrived(withSubject("no mechanism"));
-  await postern.logged(/status=sent/);
-  assert.deepEqual(postern.queue(), []);
-});
+test(
+  "with the default security options a server that offers only PLAIN and LOGIN is not logged into, until they are emptied",
+  able,
+  async (t) => {
+    const postern = makeClient();
+    t.after(() => postern.remove());
+    writePasswords(postern, sourceText("testpass"));
+    const conf = readFileSync(postern.mainCf, "utf8");
+    writeFileSync(postern.mainCf, conf + loginConf(postern.etc).replace("smtp_sasl_security_options =\n", ""));
+    postern.start();
+    const line = await sendAndFollow(postern, "no mechanism");
+    // The text is Postfix's, word for word.
+    assert.match(
+      line,
+      /to=<you@far\.example>, relay=mail\.my-isp\.org\[10\.77\.0\.2\]:25, delay=[\d.]+, delays=[\d./]+, dsn=4\.7\.0, status=deferred \(SASL authentication failed; cannot authenticate to server mail\.my-isp\.org\[10\.77\.0\.2\]: no mechanism available\)$/,
+    );
+    assert.match(postern.log(), /warning: SASL authentication failure: No worthy mechs found/);
+    assert.equal(postern.queue()[0]?.queue_name, "deferred");
+    appendFileSync(postern.mainCf, "smtp_sasl_security_options =\n");
+    assert.equal(postern.run(["reload"]).status, 0);
+    assert.equal(postern.run(["flush"]).status, 0);
+    await provider.arrived(withSubject("no mechanism"));
+    await postern.logged(/status=sent/);
+    assert.deepEqual(postern.queue(), []);
+  },
+);
 
 test("of several entries the one for the server's name is used", able, async (t) => {
   const postern = makeClient({ mainCf: { transport_maps: "texthash:@DIRECTORY@/etc/transport" } });
@@ -278,7 +297,10 @@ test("with a wrong password mail is deferred, kept, and the password is written 
   const postern = startClient(canary);
   t.after(() => postern.remove());
   const line = await sendAndFollow(postern, "wrong password");
-  assert.match(line, /dsn=4\.7\.8, status=deferred \(SASL authentication failed; server mail\.my-isp\.org\[10\.77\.0\.2\] said: 535 5\.7\.8 Error: authentication failed: .*\)$/);
+  assert.match(
+    line,
+    /dsn=4\.7\.8, status=deferred \(SASL authentication failed; server mail\.my-isp\.org\[10\.77\.0\.2\] said: 535 5\.7\.8 Error: authentication failed: .*\)$/,
+  );
   const [item] = postern.queue();
   assert.equal(item?.queue_name, "deferred");
   assert.match(item?.recipients[0]?.delay_reason ?? "", /535 5\.7\.8/);

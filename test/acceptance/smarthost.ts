@@ -17,6 +17,8 @@ export interface Smarthost {
   delivered(): Delivered[];
   /** Waits until `count` deliveries that `match` have arrived. */
   arrived(match: (delivered: Delivered) => boolean, count?: number): Promise<Delivered[]>;
+  /** Waits until nothing that it took is still on its way into the mailbox. */
+  settled(): Promise<void>;
   /** Other accounts, from now on. */
   setAccounts(accounts: Readonly<Record<string, string>>): void;
   stop(): Promise<void>;
@@ -100,6 +102,9 @@ export async function startSmarthost(options: SmarthostOptions): Promise<Smartho
         },
         { about: () => `${delivered().length} others\n${postfix.log()}` },
       ),
+    async settled() {
+      await until(`${name} to have delivered all`, () => postfix.run("postqueue", "-j").stdout.trim() === "");
+    },
     setAccounts: dovecot.setUsers,
     async stop() {
       await postfix.stop();

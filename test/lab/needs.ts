@@ -12,7 +12,9 @@ export interface Needs {
  * missing: there it throws, so that the file fails.
  */
 export function needs({ root = false, programs = [] }: Needs): { readonly skip: string | false } {
-  const missing = programs.filter((program) => spawnSync("sh", ["-c", `command -v -- "$1"`, "sh", program]).status !== 0);
+  const missing = programs.filter(
+    (program) => spawnSync("sh", ["-c", `command -v -- "$1"`, "sh", program]).status !== 0,
+  );
   const reasons = [...(root && process.getuid?.() !== 0 ? ["root"] : []), ...missing];
   if (reasons.length === 0) return { skip: false };
   const text = `needs ${reasons.join(", ")}`;

@@ -58,7 +58,8 @@ const base = {
   disable_vrfy_command: "yes",
 };
 
-const services = [
+/** The lines of a master.cf for every service that a Postfix needs, without chroot; what listens comes on top. */
+export const postfixServices: readonly string[] = [
   "pickup unix n - n 60 1 pickup",
   "cleanup unix n - n - 0 cleanup",
   "qmgr unix n - n 300 1 qmgr",
@@ -94,7 +95,7 @@ export async function startPostfix(options: PostfixOptions = {}): Promise<Runnin
   const overrides = Object.entries(options.smtpd ?? {}).map(([name, value]) => `  -o ${name}=${value}\n`);
   const address = options.host?.address ?? "127.0.0.1";
   const master = [`${address}:${port} inet n - n - - smtpd\n${overrides.join("")}`];
-  for (const line of [...services, ...(options.masterCf ?? [])]) master.push(`${line}\n`);
+  for (const line of [...postfixServices, ...(options.masterCf ?? [])]) master.push(`${line}\n`);
   for (const name of ["etc", "queue", "data", "log"]) mkdirSync(join(directory, name));
   giveToPostfix(join(directory, "data"));
   writeFileSync(join(directory, "etc", "main.cf"), filled(main.join("")));
