@@ -54,8 +54,18 @@ export async function notifications(cause: NotificationCause, parts: BounceParts
   const { planned, remark } = plan(kind, envelope, results, parts.conf);
   if (remark) parts.log[remark.level](`${envelope.id}: ${remark.text}`);
   const written: Notification[] = [];
-  for (const each of planned) written.push(await write(each, envelope, body, parts));
+  try {
+    for (const each of planned) written.push(await write(each, envelope, body, parts));
+  } catch (error) {
+    abandon(written);
+    throw error;
+  }
   return written;
+}
+
+/** They are not to be stored after all. */
+function abandon(written: readonly Notification[]): void {
+  for (const { message } of written) if (!Buffer.isBuffer(message.body)) message.body.abandon();
 }
 
 async function write(
@@ -112,7 +122,10 @@ function sourceOf({ kind, copy, results }: Planned, { id }: Envelope): string {
 async function writeReport(facts: ReportFacts, body: BodyReader, out: ChunkedBody): Promise<number> {
   await out.lines(headerLines(facts));
   const headerEnd_bytes = out.size_bytes;
-  await out.lines(reportLines(facts));
+  for (const lines of reportLines(facts)) {
+    const stored = out.lines(lines);
+    if (stored) await stored;
+  }
   await copyOriginal(facts, body, out);
   await out.lines(closingLines(facts));
   return headerEnd_bytes;

@@ -37,7 +37,7 @@ export function headerLines(facts: ReportFacts): string[] {
     `Date: ${date}`,
     `From: Mail Delivery System <MAILER-DAEMON@${conf.myorigin}>`,
     `Subject: ${planned.copy ? postmasterSubject : subject}`,
-    `To: ${to}`,
+    `To: ${printable(to, true)}`,
     `Auto-Submitted: ${planned.copy ? "auto-generated" : "auto-replied"}`,
     "MIME-Version: 1.0",
     "Content-Type: multipart/report; report-type=delivery-status;",
@@ -47,16 +47,13 @@ export function headerLines(facts: ReportFacts): string[] {
   ];
 }
 
-/** From the empty line behind the header up to where the original begins. */
-export function reportLines(facts: ReportFacts): string[] {
-  return [
-    "",
-    "This is a MIME-encapsulated message.",
-    ...wordsPart(facts),
-    ...statusPart(facts),
-    ...originalPart(facts),
-    `Return-Path: <${senderOf(facts)}>`,
-  ];
+/** From the empty line behind the header up to where the original begins; in parts, since thousands of recipients may have failed. */
+export function* reportLines(facts: ReportFacts): Generator<readonly string[]> {
+  yield ["", "This is a MIME-encapsulated message.", ...wordsHead(facts)];
+  for (const result of facts.planned.results) yield recipientWords(result, facts);
+  yield statusHead(facts);
+  for (const result of facts.planned.results) yield recipientStatus(result, facts);
+  yield [...originalPart(facts), `Return-Path: <${senderOf(facts)}>`];
 }
 
 export function closingLines({ boundary }: ReportFacts): string[] {
@@ -67,7 +64,7 @@ function encoding({ smtputf8_enable }: BounceConf, { eightBit }: Envelope): "8bi
   return smtputf8_enable || eightBit ? "8bit" : "7bit";
 }
 
-function wordsPart({ conf, envelope, planned, boundary }: ReportFacts): string[] {
+function wordsHead({ conf, envelope, planned, boundary }: ReportFacts): string[] {
   const eight = encoding(conf, envelope) === "8bit";
   const facts = {
     myhostname: conf.myhostname,
@@ -82,11 +79,10 @@ function wordsPart({ conf, envelope, planned, boundary }: ReportFacts): string[]
     ...(eight ? ["Content-Transfer-Encoding: 8bit"] : []),
     "",
     ...(planned.copy ? [] : templates[planned.kind].text(facts)),
-    ...planned.results.flatMap((result) => recipientWords(result, envelope, conf, planned)),
   ];
 }
 
-function recipientWords(result: RecipientResult, envelope: Envelope, conf: BounceConf, { kind }: Planned): string[] {
+function recipientWords(result: RecipientResult, { envelope, conf, planned: { kind } }: ReportFacts): string[] {
   const { address, original } = addressesOf(envelope, result.index);
   const expanded = original.toLowerCase() === address.toLowerCase() ? "" : ` (expanded from <${original}>)`;
   return ["", ...wrapLine(printable(`<${address}>${expanded}: ${reasonOf(result, kind)}`, conf.smtputf8_enable))];
@@ -103,9 +99,9 @@ function addressesOf(envelope: Envelope, index: number): { address: string; orig
   return { address, original: recipient?.original || address };
 }
 
-function statusPart({ conf, envelope, planned, boundary, zoneOffset_min, ...facts }: ReportFacts): string[] {
+function statusHead({ conf, envelope, boundary, zoneOffset_min }: ReportFacts): string[] {
   const global = envelope.smtputf8;
-  const name = `X-${conf.mail_name.replace(/[\s()<>@,;:\\".[\]]/g, "-")}`;
+  const name = extensionName(conf);
   const sender = senderOf({ conf, envelope });
   const envid = envelope.envid === undefined ? undefined : (decodeXtext(envelope.envid) ?? envelope.envid);
   return [
@@ -120,17 +116,15 @@ function statusPart({ conf, envelope, planned, boundary, zoneOffset_min, ...fact
     `${name}-Queue-ID: ${envelope.id}`,
     `${name}-Sender: ${addressType(sender, global)}; ${sender}`,
     `Arrival-Date: ${formatDate(envelope.arrival_ms, zoneOffset_min)}`,
-    ...planned.results.flatMap((result) =>
-      recipientStatus(result, name, { conf, envelope, planned, zoneOffset_min, ...facts }),
-    ),
   ];
 }
 
-function recipientStatus(
-  result: RecipientResult,
-  name: string,
-  { conf, envelope, planned, zoneOffset_min }: Omit<ReportFacts, "boundary">,
-): string[] {
+function extensionName({ mail_name }: BounceConf): string {
+  return `X-${mail_name.replace(/[\s()<>@,;:\\".[\]]/g, "-")}`;
+}
+
+function recipientStatus(result: RecipientResult, { conf, envelope, planned, zoneOffset_min }: ReportFacts): string[] {
+  const name = extensionName(conf);
   const { address } = addressesOf(envelope, result.index);
   const { kind } = planned;
   const action =

@@ -2,6 +2,9 @@ import { chunkSize_bytes } from "../queue/message.ts";
 import type { BodyWriter } from "../queue/store.ts";
 import type { Answer } from "../table/maps.ts";
 
+/** So many pieces are put together before the chunk is full. */
+const manyPieces = 256;
+
 /**
  * A body on its way into the queue. Up to one chunk it is put together once, in
  * one buffer; a larger one goes to the store chunk by chunk as it comes, and
@@ -30,6 +33,8 @@ export class BodyAssembly {
     const last = piece.at(-1);
     if (last === undefined) return;
     this.#pieces.push(piece);
+    // A text that comes in crumbs must not cost many times its size.
+    if (this.#pieces.length >= manyPieces) this.#pieces = [Buffer.concat(this.#pieces)];
     this.#waiting_bytes += piece.length;
     this.size_bytes += piece.length;
     this.lastByte = last;
@@ -74,8 +79,11 @@ export class BodyAssembly {
     while (this.#waiting_bytes > chunkSize_bytes) await this.#append(this.#take(chunkSize_bytes));
   }
 
+  /** A chunk is given away, so each writer gets one of its own. */
   async #append(chunk: Buffer): Promise<void> {
-    for (const writer of this.#writers) await writer.append(chunk);
+    const last = this.#writers.length - 1;
+    for (const [index, writer] of this.#writers.entries())
+      await writer.append(index < last ? Buffer.from(chunk) : chunk);
   }
 
   #take(size_bytes: number): Buffer {

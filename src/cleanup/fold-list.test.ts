@@ -24,6 +24,11 @@ test("commas in quotes and comments are no places to break at", () => {
   assert.equal(foldList(`: ${quoted}\r\n`, 4), `: ${quoted}\r\n`);
 });
 
-test("lines that were broken elsewhere keep their break", () => {
-  assert.equal(foldList(": Some\r\n\tOne <a@b>,\r\n\tc@d\r\n", 2), ": Some\r\n\tOne <a@b>, c@d\r\n");
+test("lines that are broken keep their breaks", () => {
+  const list = ": Some\r\n\tOne <a@b>,\r\n\tc@d,\r\n e@f\r\n";
+  assert.equal(foldList(list, 2), list);
+});
+
+test("a comma at the end begins no line", () => {
+  assert.equal(foldList(`: ${"a".repeat(80)},\r\n`, 2), `: ${"a".repeat(80)},\r\n`);
 });

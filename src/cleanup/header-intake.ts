@@ -18,6 +18,8 @@ const tab = 9;
 const space = 32;
 const lineEnd = Buffer.from("\r\n");
 const blankLine = Buffer.from("\r\n\r\n");
+/** So many pieces are put together: a header that comes in crumbs must not cost many times its size. */
+const manyPieces = 256;
 
 /**
  * The beginning of a message while it comes in, until the body is reached.
@@ -46,6 +48,7 @@ export class HeaderIntake {
   add(text: Buffer): void {
     this.#pending.push(text);
     this.#pending_bytes += text.length;
+    if (this.#pending.length >= manyPieces) this.#pending = [Buffer.concat(this.#pending)];
     const across = this.#tail + text.toString("latin1", 0, 3);
     this.#tail = (this.#tail + text.toString("latin1", Math.max(0, text.length - 3))).slice(-3);
     if (this.#pending_bytes >= this.#block_bytes || across.includes("\r\n\r\n") || text.includes(blankLine)) {

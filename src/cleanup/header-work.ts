@@ -41,6 +41,16 @@ const addressFields = new Set([
 
 const destinations = ["to", "cc", "resent-to", "resent-cc"];
 
+/** What is added where it is missing, or what decides about that. */
+const missed = new Set([
+  ...destinations,
+  ...["message-id", "date", "from"].flatMap((name) => [name, `resent-${name}`]),
+]);
+
+/** So many message identifiers of one message are logged, each no longer than this. */
+const mostLogged = 10;
+const longestLogged = 1000;
+
 /**
  * One message's header, as it passes: fields are dropped, shortened, mended and
  * rewritten; what is not changed goes out as the ranges of the buffer it came
@@ -50,7 +60,9 @@ export class HeaderWork {
   readonly #rules: HeaderRules;
   readonly #subject: HeaderSubject;
   readonly #log: Log;
+  /** Of those that might have to be added, no others: a message may have any number of names. */
   readonly #seen = new Set<string>();
+  #logged = 0;
   #resent = false;
   hops = 0;
   /** A field has octets above 127. */
@@ -119,11 +131,11 @@ export class HeaderWork {
 
   #note(bytes: Buffer, field: HeaderField): void {
     const { name } = field;
-    this.#seen.add(name);
+    if (missed.has(name)) this.#seen.add(name);
     if (name === "received") this.hops++;
     else if (name.startsWith("resent-") && addressOrMarkOfResent.has(name)) this.#resent = true;
-    if (name === "message-id" || name === "resent-message-id") {
-      const value = Buffer.from(fieldText(bytes, field), "latin1")
+    if ((name === "message-id" || name === "resent-message-id") && this.#logged++ < mostLogged) {
+      const value = Buffer.from(fieldText(bytes, field).slice(0, longestLogged), "latin1")
         .toString()
         .replace(/[\x00-\x1f\x7f]/g, "?");
       this.#log.info(`${this.#subject.id}: ${name}=${value}`);

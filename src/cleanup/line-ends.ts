@@ -2,11 +2,14 @@ const newline = 10;
 const carriageReturn = 13;
 const space = 32;
 
+/** CRs that are kept back at the end of a piece; those before them are spaces for good. */
+const heldLimit = 65_536;
+
 /**
  * Text of local programs, in pieces, with CRLF line ends: LF becomes CRLF,
- * CRLF stays (however many CR stand before the LF), and a CR anywhere else
+ * CRLF stays (however many CR stand before the LF, up to heldLimit), and a CR anywhere else
  * becomes a space, as nothing but whole line ends may go out (RFC 5321 section
- * 2.3.8). Linear; how the text is cut into pieces makes no difference.
+ * 2.3.8). Linear; how the text is cut into pieces makes no difference up to that limit.
  */
 export class LineEnds {
   /** CRs at the end of the last piece, whose meaning the next byte decides. */
@@ -17,8 +20,8 @@ export class LineEnds {
     while (start < piece.length && piece[start] === carriageReturn) start++;
     const before = this.#held + start;
     if (start === piece.length) {
-      this.#held = before;
-      return Buffer.alloc(0);
+      this.#held = Math.min(before, heldLimit);
+      return Buffer.alloc(before - this.#held, space);
     }
     let end = piece.length;
     while (piece[end - 1] === carriageReturn) end--;

@@ -18,25 +18,30 @@ export type LineWriter = (lines: string) => Promise<void>;
  */
 export class LineSink {
   #writer: LineWriter;
-  readonly #clock: Clock;
+  readonly #clock: Pick<Clock, "now" | "after">;
   readonly #form: (record: LogRecord) => string;
   #waiting = "";
   #dropped = 0;
   #writing: Promise<void> | undefined;
   #scheduled = false;
+  /** In whose name the number of dropped lines is told. */
+  #last: LogRecord | undefined;
 
-  constructor(writer: LineWriter, clock: Clock, form: (record: LogRecord) => string) {
+  constructor(writer: LineWriter, clock: Pick<Clock, "now" | "after">, form: (record: LogRecord) => string) {
     this.#writer = writer;
     this.#clock = clock;
     this.#form = form;
   }
 
-  readonly write = (record: LogRecord): void => this.append(this.#form(record));
+  readonly write = (record: LogRecord): void => {
+    this.#last = record;
+    this.append(this.#form(record));
+  };
 
   /** Complete lines, formed elsewhere. */
   append(lines: string): void {
     if (this.#waiting.length > backlogLimit_chars) {
-      this.#dropped++;
+      this.#dropped += count(lines);
       return;
     }
     this.#waiting += lines;
@@ -48,7 +53,7 @@ export class LineSink {
     });
   }
 
-  /** Resolves when all that was logged before has been handed on. */
+  /** Resolves when all that was logged before has been handed on, or dropped. */
   async flush(): Promise<void> {
     while (this.#waiting || this.#writing) {
       this.#drain();
@@ -74,14 +79,18 @@ export class LineSink {
 
   #wrote(lost: string | undefined): void {
     this.#writing = undefined;
-    if (lost !== undefined) {
-      this.#dropped += lost.split("\n").length - 1;
-      return;
-    }
-    if (this.#dropped > 0) {
-      this.#waiting += `(${this.#dropped} log lines could not be written)\n`;
-      this.#dropped = 0;
-    }
+    if (lost !== undefined) this.#dropped += count(lost);
+    else if (this.#dropped > 0) this.#tellDropped();
     if (this.#waiting) this.#drain();
   }
+
+  #tellDropped(): void {
+    const text = `${this.#dropped} log lines could not be written`;
+    this.#waiting += this.#last
+      ? this.#form({ ...this.#last, time_ms: this.#clock.now(), level: "warning", text })
+      : `(${text})\n`;
+    this.#dropped = 0;
+  }
 }
+
+const count = (lines: string): number => lines.split("\n").length - 1;

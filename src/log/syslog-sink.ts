@@ -34,15 +34,23 @@ export function facilityNumber(name: string): number | undefined {
   return facilities[name.toLowerCase()];
 }
 
-/** Log lines as the C library's syslog(3) sends them: `<22>Nov 23 04:26:31 postfix/smtp[123]: text`. */
+/**
+ * Log lines as the C library's syslog(3) sends them: `<22>Nov 23 04:26:31 postfix/smtp[123]: text`. Lines that nobody
+ * takes (no daemon, or one that is too busy) are dropped, and their number is sent once one is taken again.
+ */
 export function syslogSink(
   send: (datagram: Buffer) => boolean,
   facility: number,
   stamp: (time_ms: number) => string,
 ): (record: LogRecord) => void {
-  return (record) => {
+  let dropped = 0;
+  const sent = (record: LogRecord): boolean => {
     const priority = facility * 8 + severities[record.level];
     const line = Buffer.from(`<${priority}>${stamp(record.time_ms)} ${labelled(record)}`);
-    send(line.length > datagramLimit_bytes ? line.subarray(0, datagramLimit_bytes) : line);
+    return send(line.length > datagramLimit_bytes ? line.subarray(0, datagramLimit_bytes) : line);
+  };
+  return (record) => {
+    if (dropped > 0 && sent({ ...record, level: "warning", text: `${dropped} log lines could not be sent` })) dropped = 0;
+    if (!sent(record)) dropped++;
   };
 }

@@ -1,4 +1,5 @@
-import type { FromRelay, RefusedBatch, ToRelay, WatchedFile } from "../relay/protocol.ts";
+import { type FromRelay, parseFromRelay, type RefusedBatch, type ToRelay, type WatchedFile } from "../relay/protocol.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { Child, ChildExit, Processes } from "../runtime/processes.ts";
 
 /** A relay that did not come up: what it said, and the exit status that fits. */
@@ -21,64 +22,83 @@ export interface GenerationEvents {
   retired(state: unknown): void;
 }
 
+/** What a relay says when it serves. */
+export interface Ready {
+  /** What it reads that may change. Named before it had dropped its privileges and touched the network: what it says later does not count. */
+  readonly files: readonly WatchedFile[];
+  readonly notes: readonly string[];
+}
+
+/** How long a relay may take to come up: large tables, a large log of the queue's database to be replayed. */
+const startLimit_ms = 300_000;
+
 /**
  * One relay process, from start to end.
  *
  *   starting -> serving    it said "ready"
- *   starting -> ended      it said "failed", or died; `ready` rejects with StartFailure
+ *   starting -> ended      it said "failed", died, or took too long; `ready` rejects with StartFailure
  *   serving  -> ended      `exited` resolves
+ *
+ * A relay is less trusted than its master: what it sends is checked, and what does not fit is passed over.
  */
 export class Generation {
   readonly number: number;
   readonly owner: string;
+  readonly ready: Promise<Ready>;
   readonly #child: Child;
-  readonly ready: Promise<{ files: readonly WatchedFile[]; notes: readonly string[] }>;
 
-  private constructor(number: number, owner: string, child: Child, ready: Generation["ready"]) {
+  private constructor(number: number, owner: string, child: Child, ready: Promise<Ready>) {
     this.number = number;
     this.owner = owner;
     this.#child = child;
     this.ready = ready;
   }
 
-  /** `command` is a program and its arguments; `descriptors` become 4, 5, … in the child. */
+  /** `command` is a program and its arguments; `descriptors` become 4, 5, … in the child. Throws StartFailure. */
   static async start(
-    processes: Processes,
+    world: { readonly processes: Processes; readonly clock: Clock },
     identity: { readonly number: number; readonly owner: string },
     command: { readonly program: string; readonly args: readonly string[]; readonly env: Readonly<Record<string, string>> },
     descriptors: readonly number[],
     events: GenerationEvents,
   ): Promise<Generation> {
-    const settled = Promise.withResolvers<{ files: readonly WatchedFile[]; notes: readonly string[] }>();
+    const settled = Promise.withResolvers<Ready>();
     settled.promise.catch(() => {});
-    const child = await processes.spawn(command.program, command.args, {
-      env: command.env,
-      descriptors,
-      // Its own session: a terminal's interrupt is for the master, which then stops its relays in order.
-      detached: true,
-      message: (received) => {
-        const message = received as FromRelay;
-        switch (message.kind) {
-          case "ready":
-            return settled.resolve({ files: message.files, notes: message.notes });
-          case "failed":
-            return settled.reject(new StartFailure(message.text, message.status));
-          case "log":
-            return events.log(message.text);
-          case "refused":
-            return events.refused(message.batches);
-          case "again":
-            return events.again(message.path);
-          case "wake":
-            return events.wake();
-          case "retired":
-            return events.retired(message.state);
-          default:
-            return message satisfies never;
-        }
-      },
+    let files: readonly WatchedFile[] | undefined;
+    const told = (message: FromRelay): void => {
+      switch (message.kind) {
+        case "opened":
+          files ??= message.files;
+          return;
+        case "ready":
+          return settled.resolve({ files: files ?? [], notes: message.notes });
+        case "failed":
+          return settled.reject(new StartFailure(message.text, message.status));
+        case "log":
+          return events.log(message.text);
+        case "refused":
+          return events.refused(message.batches);
+        case "again":
+          return events.again(message.path);
+        case "wake":
+          return events.wake();
+        case "retired":
+          return events.retired(message.state);
+        default:
+          return message satisfies never;
+      }
+    };
+    const child = await spawnRelay(world.processes, command, descriptors, (received) => {
+      const message = parseFromRelay(received);
+      if (message) told(message);
     });
     const generation = new Generation(identity.number, identity.owner, child, settled.promise);
+    const limit = world.clock.after(startLimit_ms, () => {
+      settled.reject(new StartFailure(`the relay did not come up within ${startLimit_ms / 1000} s`, 75));
+      child.kill("SIGKILL");
+    });
+    const started = (): void => limit.cancel();
+    settled.promise.then(started, started);
     void generation.exited.then((exit) => {
       settled.reject(new StartFailure(`the relay ended while it started (${describeExit(exit)})`, 75));
     });
@@ -99,6 +119,20 @@ export class Generation {
 
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
+  }
+}
+
+async function spawnRelay(
+  processes: Processes,
+  { program, args, env }: { readonly program: string; readonly args: readonly string[]; readonly env: Readonly<Record<string, string>> },
+  descriptors: readonly number[],
+  message: (received: unknown) => void,
+): Promise<Child> {
+  try {
+    // Its own session: a terminal's interrupt is for the master, which then stops its relays in order.
+    return await processes.spawn(program, args, { env, descriptors, detached: true, message });
+  } catch (error) {
+    throw new StartFailure(`cannot start ${program}: ${error instanceof Error ? error.message : String(error)}`, 71);
   }
 }
 

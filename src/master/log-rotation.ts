@@ -1,4 +1,4 @@
-import type { Files } from "../runtime/files.ts";
+import { errorCode, type Files } from "../runtime/files.ts";
 import type { Processes } from "../runtime/processes.ts";
 
 /** What strftime(3) makes of the conversions that a file name's suffix is written with. */
@@ -20,7 +20,8 @@ export function timeSuffix(format: string, local_ms: number): string {
 /**
  * `postfix logrotate`: the log gets a suffix and is compressed, and a new one is begun.
  * `reopen` is awaited between the two, so that nothing is written to a file that is being compressed.
- * Resolves to the compressed file's name; throws when a step fails, naming it.
+ * Resolves to the rotated file's name; throws when a step fails, naming it. An earlier log is never
+ * overwritten, and where no new one can be begun the old one keeps its name.
  */
 export async function rotateLog(
   world: { readonly files: Files; readonly processes: Processes; readonly env: Readonly<Record<string, string>> },
@@ -30,11 +31,27 @@ export async function rotateLog(
   reopen: () => Promise<void>,
 ): Promise<string> {
   const rotated = `${path}.${suffix}`;
+  await assertFree(world.files, rotated);
   await world.files.rename(path, rotated);
-  await reopen();
+  try {
+    await reopen();
+  } catch (error) {
+    await world.files.rename(rotated, path).catch(() => {});
+    throw error;
+  }
   if (!compressor) return rotated;
   const child = await world.processes.spawn(compressor, [rotated], { env: world.env });
   const { status, signal } = await child.exited;
   if (status !== 0) throw new Error(`${compressor} ${rotated}: ${signal ?? `exit status ${status}`}`);
   return rotated;
+}
+
+async function assertFree(files: Files, path: string): Promise<void> {
+  for (const taken of [path, `${path}.gz`]) {
+    const free = await files.linkFacts(taken).then(
+      () => false,
+      (error: unknown) => errorCode(error) === "ENOENT",
+    );
+    if (!free) throw new Error(`${taken} is there already: try again in a second, or change maillog_file_rotate_suffix`);
+  }
 }

@@ -9,36 +9,53 @@ export type MasterCommand = (command: string) => Promise<{ readonly text: string
 
 const wordLimit_chars = 64;
 
-export async function startMasterControl(runtime: Runtime, path: string, run: MasterCommand): Promise<Listener> {
+/** close() lets those have their answer that have asked, and ends the others. */
+export async function startMasterControl(
+  runtime: Pick<Runtime, "files" | "net" | "processes">,
+  path: string,
+  run: MasterCommand,
+): Promise<Listener> {
   await runtime.files.remove(path).catch(() => {});
+  const idle = new Set<Connection>();
+  // The socket comes into being while listen() is called, so the mask is ours for that long and no longer.
   const before = runtime.processes.umask(0o177);
-  try {
-    return await runtime.net.listen({ path }, (connection) => serve(connection, run));
-  } finally {
-    runtime.processes.umask(before);
-  }
+  const listening = runtime.net.listen({ path }, (connection) => serve(connection, run, idle));
+  runtime.processes.umask(before);
+  const listener = await listening;
+  await runtime.files.chmod(path, 0o600);
+  return {
+    bound: listener.bound,
+    close() {
+      const closed = listener.close();
+      for (const connection of idle) connection.destroy();
+      return closed;
+    },
+  };
 }
 
-function serve(connection: Connection, run: MasterCommand): void {
+function serve(connection: Connection, run: MasterCommand, idle: Set<Connection>): void {
   let received = "";
   let asked = false;
+  idle.add(connection);
+  const answer = (result: object): void => {
+    connection.end(Buffer.from(`${JSON.stringify(result)}\n`));
+    idle.add(connection);
+  };
   connection.listen({
     data(bytes) {
-      received += bytes.toString("latin1");
       if (asked) return;
+      received += bytes.toString("latin1");
       if (received.length > wordLimit_chars) return connection.destroy();
       const newline = received.indexOf("\n");
       if (newline < 0) return;
       asked = true;
-      run(received.slice(0, newline)).then(
-        (result) => connection.end(Buffer.from(`${JSON.stringify(result)}\n`)),
-        (error: unknown) => connection.end(Buffer.from(`${JSON.stringify({ text: String(error), status: 70 })}\n`)),
-      );
+      idle.delete(connection);
+      run(received.slice(0, newline)).then(answer, (error: unknown) => answer({ text: String(error), status: 70 }));
     },
     ended() {
       if (!asked) connection.end();
     },
     drained() {},
-    closed() {},
+    closed: () => void idle.delete(connection),
   });
 }

@@ -1,25 +1,29 @@
 import type { Log } from "../log/log.ts";
 import type { Begin, RefusedBatch, ToRelay } from "../relay/protocol.ts";
-import type { Clock } from "../runtime/clock.ts";
+import type { Clock, Timer } from "../runtime/clock.ts";
+import type { ChildExit } from "../runtime/processes.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { type FileChange, FileWatch } from "./file-watch.ts";
-import { describeExit, Generation, type GenerationEvents, StartFailure } from "./generation.ts";
-import { ListenError, type Sockets, type WantedSocket } from "./sockets.ts";
+import { describeExit, Generation, type GenerationEvents, type Ready, StartFailure } from "./generation.ts";
+import type { HeldSocket, Sockets, WantedSocket } from "./sockets.ts";
 
 /**
  * The supervisor: keeps one relay serving, whatever happens to it.
  *
- *   (nothing) -> serving    start     the first relay is ready
- *   serving   -> serving    reload    a new relay is ready, then the old one retires
+ *   (nothing) -> serving    apply     the first relay is ready
+ *   serving   -> serving    apply     a new relay is ready, then the old one retires
  *   serving   -> mending    (crash)   the relay ended by itself; another is started after a pause
  *   mending   -> serving              it is ready
  *   any       -> ended      stop      the relays have finished what was in hand
  *
  * Invariants
- *  1. A new configuration replaces the old one only when a relay is ready with it.
- *  2. At most two generations exist, and at most one of them schedules.
- *  3. A batch that a relay refused is named to every successor until one is ready: it has removed it by then.
+ *  1. A new configuration replaces the old one only when a relay is ready with it, and an old one never comes back.
+ *  2. At most two generations are at work, and at most one of them schedules.
+ *  3. A batch that a relay refused is named to every successor until one is ready: it has removed it by then. Those
+ *     that are alive when it is refused are told, too: they take back what the refusing one had.
  *  4. The listening sockets are open from start to stop.
+ *  5. No relay outlives stop(): one that is just coming up is ended like the others.
+ *  6. Changes are made one after the other. None waits for ever: coming up and ending have limits.
  */
 
 /** After a crash, the pause before the next start: doubled each time, forgotten after a while of health. */
@@ -33,44 +37,53 @@ const stopLimit_ms = 15_000;
 /** An old generation that will not end (a session that never pauses) is ended after this. */
 const retireLimit_ms = 3600_000;
 
+/** How long the next change waits for one that is still retiring; then it is killed, and a delivery in flight may be repeated. */
+const retireForNext_ms = 100_000;
+
 /** What a configuration comes to, as far as the master is concerned. */
 export interface Plan {
-  readonly begin: Omit<Begin, "kind" | "generation" | "owner" | "sockets" | "refused" | "wait">;
+  readonly begin: Omit<Begin, "kind" | "generation" | "owner" | "sockets" | "refused" | "wait" | "syslog">;
   readonly wanted: readonly WantedSocket[];
   readonly command: { readonly program: string; readonly args: readonly string[]; readonly env: Readonly<Record<string, string>> };
 }
 
 export interface MasterOptions {
-  readonly runtime: Runtime;
+  readonly runtime: Pick<Runtime, "clock" | "files" | "processes" | "random">;
   readonly log: Log;
   readonly sockets: Sockets;
   /** Lines of a relay for the mail log. */
   readonly relayLog: (text: string) => void;
+  /** Relays write to syslog themselves. */
+  readonly syslog: boolean;
 }
 
 export class Master {
-  readonly #runtime: Runtime;
+  readonly #options: MasterOptions;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #sockets: Sockets;
-  readonly #relayLog: (text: string) => void;
   readonly #watch: FileWatch;
   readonly #ended = Promise.withResolvers<void>();
+  /** Every relay that has not ended. */
+  readonly #alive = new Set<Generation>();
   #plan: Plan | undefined;
   #serving: Generation | undefined;
   #retiring: Generation | undefined;
   #number = 0;
   #refused: RefusedBatch[] = [];
   #pause_ms = firstPause_ms;
+  #mending: Timer | undefined;
   #stopping = false;
   #changing: Promise<unknown> = Promise.resolve();
+  /** Told when the serving relay is gone: a change that waits for the retiring one waits no longer. */
+  #servingGone: (() => void) | undefined;
 
-  constructor({ runtime, log, sockets, relayLog }: MasterOptions) {
-    this.#runtime = runtime;
+  constructor(options: MasterOptions) {
+    const { runtime, log, sockets } = options;
+    this.#options = options;
     this.#clock = runtime.clock;
     this.#log = log;
     this.#sockets = sockets;
-    this.#relayLog = relayLog;
     this.#watch = new FileWatch(runtime.files, runtime.clock, (change) => this.#fileChanged(change));
   }
 
@@ -86,9 +99,7 @@ export class Master {
 
   /** Brings up a relay with this plan; a relay that serves already retires afterwards. Throws StartFailure or ListenError; then nothing has changed. */
   apply(plan: Plan): Promise<readonly string[]> {
-    const applied = this.#changing.then(() => this.#apply(plan));
-    this.#changing = applied.catch(() => {});
-    return applied;
+    return this.#change(() => this.#apply(plan));
   }
 
   flush(): void {
@@ -99,123 +110,160 @@ export class Master {
   async stop(now = false): Promise<void> {
     if (this.#stopping && !now) return this.#ended.promise;
     this.#stopping = true;
+    this.#mending?.cancel();
     this.#watch.close();
-    const relays = [this.#serving, this.#retiring].filter((each) => each !== undefined);
-    for (const relay of relays) {
-      if (now) relay.kill("SIGKILL");
-      else this.#send(relay, { kind: "stop" });
-    }
+    for (const relay of this.#alive) end(relay, now);
     const killer = this.#clock.after(stopLimit_ms, () => {
-      for (const relay of relays) relay.kill("SIGKILL");
+      for (const relay of this.#alive) relay.kill("SIGKILL");
     });
-    await Promise.all(relays.map((relay) => relay.exited));
+    // A change under way ends, too, and leaves nothing behind.
+    await this.#changing;
+    while (this.#alive.size > 0) await Promise.all([...this.#alive].map((relay) => relay.exited));
     killer.cancel();
     this.#sockets.close();
     this.#ended.resolve();
   }
 
+  #change<Result>(make: () => Promise<Result>): Promise<Result> {
+    const made = this.#changing.then(make);
+    this.#changing = made.catch(() => {});
+    return made;
+  }
+
   async #apply(plan: Plan): Promise<readonly string[]> {
-    if (this.#stopping) throw new StartFailure("the mail system is stopping", 75);
-    if (this.#retiring) {
-      this.#send(this.#retiring, { kind: "stop" });
-      await this.#retiring.exited;
-    }
+    await this.#roomForAnother();
+    this.#assertNotStopping();
     const change = this.#sockets.take(plan.wanted);
     let next: Generation;
-    let notes: readonly string[];
+    let ready: Ready;
+    const named = this.#refused.length;
+    const waits = this.#serving !== undefined;
     try {
-      [next, notes] = await this.#bringUp(plan, change.held);
+      next = await this.#spawn(plan, change.held, waits);
+      ready = await next.ready;
+      this.#assertNotStopping();
     } catch (error) {
       change.undo();
       throw error;
     }
     change.keep();
     this.#plan = plan;
+    this.#refused.splice(0, named);
     const old = this.#serving;
     this.#serving = next;
-    this.#refused = [];
     if (old) this.#retire(old);
-    return notes;
+    // Whom it was to wait for has crashed meanwhile.
+    else if (waits) next.send({ kind: "inherit", state: undefined });
+    void next.exited.then((exit) => this.#exited(next, exit));
+    await this.#watch.follow(ready.files);
+    return ready.notes;
   }
 
-  async #bringUp(plan: Plan, held: ReturnType<Sockets["take"]>["held"]): Promise<[Generation, readonly string[]]> {
+  /** At most two generations are at work: one that is still retiring has to end before the next comes up. */
+  async #roomForAnother(): Promise<void> {
+    const retiring = this.#retiring;
+    if (!retiring || !this.#serving) return;
+    retiring.send({ kind: "stop" });
+    const limit = this.#clock.after(retireForNext_ms, () => retiring.kill("SIGKILL"));
+    const servingGone = new Promise<void>((resolve) => {
+      this.#servingGone = resolve;
+    });
+    await Promise.race([retiring.exited, servingGone]);
+    this.#servingGone = undefined;
+    limit.cancel();
+  }
+
+  #assertNotStopping(): void {
+    if (this.#stopping) throw new StartFailure("the mail system is stopping", 75);
+  }
+
+  async #spawn(plan: Plan, held: readonly HeldSocket[], wait: boolean): Promise<Generation> {
+    const { runtime, syslog } = this.#options;
     const number = ++this.#number;
-    const owner = `${this.#runtime.random.bytes(6).toString("hex")}-${number}`;
-    const generation = await Generation.start(
-      this.#runtime.processes,
-      { number, owner },
-      plan.command,
-      held.map(({ bound }) => bound.fd),
-      this.#events(number),
-    );
-    this.#send(generation, {
+    const owner = `${runtime.random.bytes(6).toString("hex")}-${number}`;
+    const descriptors = held.map(({ bound }) => bound.fd);
+    const relay = await Generation.start(runtime, { number, owner }, plan.command, descriptors, this.#events(number));
+    this.#alive.add(relay);
+    void relay.exited.then(() => this.#alive.delete(relay));
+    relay.send({
       ...plan.begin,
       kind: "begin",
       generation: number,
       owner,
       sockets: held.map(({ line }, index) => ({ line, fd: index + 4 })),
       refused: this.#refused,
-      wait: this.#serving !== undefined,
+      wait,
+      syslog,
     });
-    const { files, notes } = await generation.ready;
-    await this.#watch.follow(files);
-    void generation.exited.then((exit) => this.#exited(generation, describeExit(exit)));
-    return [generation, notes];
+    if (this.#stopping) end(relay, true);
+    return relay;
   }
 
   #events(number: number): GenerationEvents {
+    const serving = (): Generation | undefined => (this.#serving?.number === number ? undefined : this.#serving);
     return {
-      log: (text) => this.#relayLog(text),
-      refused: (batches) => this.#refused.push(...batches),
+      log: (text) => this.#options.relayLog(text),
+      refused: (batches) => {
+        this.#refused.push(...batches);
+        for (const relay of this.#alive) if (relay.number !== number) relay.send({ kind: "refused", batches });
+      },
       again: (path) => this.#watch.again(path),
-      wake: () => {
-        if (this.#serving && this.#serving.number !== number) this.#send(this.#serving, { kind: "wake" });
-      },
-      retired: (state) => {
-        if (this.#serving) this.#send(this.#serving, { kind: "inherit", state });
-      },
+      wake: () => serving()?.send({ kind: "wake" }),
+      retired: (state) => serving()?.send({ kind: "inherit", state }),
     };
   }
 
   #retire(old: Generation): void {
     this.#retiring = old;
-    this.#send(old, { kind: "retire" });
+    old.send({ kind: "retire" });
     const killer = this.#clock.after(retireLimit_ms, () => old.kill("SIGKILL"), { idle: true });
     void old.exited.then(() => killer.cancel());
   }
 
-  #exited(generation: Generation, how: string): void {
+  #exited(generation: Generation, exit: ChildExit): void {
+    const how = `process relay pid ${generation.pid} ended: ${describeExit(exit)}`;
     if (generation === this.#retiring) {
       this.#retiring = undefined;
+      if (exit.status !== 0 && !this.#stopping) this.#log.warning(`${how}, while it retired`);
       // What it still had is taken back; had it died before it said so, its successor begins now.
-      if (this.#serving) this.#send(this.#serving, { kind: "inherit", state: undefined });
+      this.#serving?.send({ kind: "inherit", state: undefined });
       return;
     }
     if (generation !== this.#serving) return;
     this.#serving = undefined;
+    this.#servingGone?.();
     if (this.#stopping) return;
-    this.#log.warning(`process relay pid ${generation.pid} ended: ${how}`);
+    this.#log.warning(how);
     this.#mend();
   }
 
   #mend(): void {
     const pause_ms = this.#pause_ms;
     this.#pause_ms = Math.min(this.#pause_ms * 2, longestPause_ms);
-    this.#clock.after(pause_ms, () => {
-      if (this.#stopping || this.#serving || !this.#plan) return;
-      this.apply(this.#plan).then(
-        () => {
-          this.#log.info(`relay restarted after ${pause_ms} ms`);
-          const serving = this.#serving;
-          this.#clock.after(healthy_ms, () => this.#serving === serving && (this.#pause_ms = firstPause_ms), { idle: true });
-        },
-        (error: unknown) => {
-          if (!(error instanceof StartFailure || error instanceof ListenError)) throw error;
-          this.#log.error(`the relay cannot be restarted: ${error.message}; next try in ${this.#pause_ms} ms`);
-          this.#mend();
-        },
-      );
+    this.#mending?.cancel();
+    this.#mending = this.#clock.after(pause_ms, () => {
+      this.#change(() => this.#restart(pause_ms)).catch((error: unknown) => {
+        if (this.#stopping) return;
+        const text = error instanceof Error ? error.message : String(error);
+        this.#log.error(`the relay cannot be restarted: ${text}; next try in ${this.#pause_ms} ms`);
+        this.#mend();
+      });
     });
+  }
+
+  /** Starts the plan in force again, unless a reload has brought up a relay meanwhile. */
+  async #restart(pause_ms: number): Promise<void> {
+    if (this.#stopping || this.#serving || !this.#plan) return;
+    await this.#apply(this.#plan);
+    this.#log.info(`relay restarted after ${pause_ms} ms`);
+    const serving = this.#serving;
+    this.#clock.after(
+      healthy_ms,
+      () => {
+        if (this.#serving === serving) this.#pause_ms = firstPause_ms;
+      },
+      { idle: true },
+    );
   }
 
   #fileChanged({ file, mtime_ms, bytes, problem }: FileChange): void {
@@ -223,10 +271,11 @@ export class Master {
       file.role === "source"
         ? { kind: "source", path: file.path, mtime_ms }
         : { kind: "table", path: file.path, bytes, mtime_ms, problem };
-    for (const relay of [this.#serving, this.#retiring]) if (relay) this.#send(relay, message);
+    for (const relay of this.#alive) relay.send(message);
   }
+}
 
-  #send(relay: Generation, message: ToRelay): void {
-    relay.send(message);
-  }
+function end(relay: Generation, now: boolean): void {
+  if (now) relay.kill("SIGKILL");
+  else relay.send({ kind: "stop" });
 }

@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import type { LoadedConf } from "../conf/load.ts";
 import { ConfError, type Problem } from "../conf/problem.ts";
 import { type Configuration, configure } from "../relay/configuration.ts";
@@ -17,7 +18,7 @@ export interface Prepared {
 }
 
 /** Where the relay's own program is. */
-const relayProgram = new URL("../relay/process.ts", import.meta.url).pathname;
+const relayProgram = fileURLToPath(new URL("../relay/process.ts", import.meta.url));
 
 /** What a relay gets of our environment: nothing that could change what it does, or carry a secret. */
 const passedOn = ["TZ", "LANG", "LC_ALL", "PATH"];

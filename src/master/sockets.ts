@@ -30,7 +30,7 @@ export class Sockets {
   /**
    * Takes what is wanted and not yet held. Gives all that is wanted, and what to call
    * when the change is final (lets go of the others) or is given up (lets go of the new
-   * ones). Throws ListenError, with nothing changed.
+   * ones). Throws ListenError, with nothing changed. A change at a time: keep or undo before the next.
    */
   take(wanted: readonly WantedSocket[]): { held: readonly HeldSocket[]; keep(): void; undo(): void } {
     const next = new Map<string, HeldSocket>();
@@ -40,6 +40,13 @@ export class Sockets {
     };
     for (const want of wanted) {
       const name = nameOf(want.endpoint);
+      const twice = next.get(name);
+      if (twice) {
+        undo();
+        throw new ListenError(
+          `cannot listen on ${name} for line ${want.line} of master.cf: line ${twice.line} does already. Remove one of them, or give it another address or port`,
+        );
+      }
       const already = this.#held.get(name);
       if (already) {
         next.set(name, { ...want, bound: already.bound });
@@ -52,7 +59,7 @@ export class Sockets {
       } catch (error) {
         if (want.optional && /^(EAFNOSUPPORT|EADDRNOTAVAIL|EINVAL)$/.test(errorCode(error))) continue;
         undo();
-        throw new ListenError(listenProblem(want, error));
+        throw new ListenError(this.#overlaps(want, error) ?? listenProblem(want, error));
       }
     }
     const keep = (): void => {
@@ -60,6 +67,13 @@ export class Sockets {
       this.#held = next;
     };
     return { held: [...next.values()], keep, undo };
+  }
+
+  /** What keeps a port from being bound may be ourselves: 127.0.0.1:25 cannot be had while 0.0.0.0:25 is held. */
+  #overlaps({ endpoint, line }: WantedSocket, error: unknown): string | undefined {
+    const ours = [...this.#held.values()].find((held) => held.endpoint.port === endpoint.port);
+    if (errorCode(error) !== "EADDRINUSE" || !ours) return undefined;
+    return `cannot listen on ${nameOf(endpoint)} (master.cf, line ${line}) while Postern itself listens on ${nameOf(ours.endpoint)}: this change takes a stop and a start`;
   }
 
   close(): void {

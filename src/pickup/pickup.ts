@@ -36,6 +36,9 @@ const retry_ms = 10_000;
 /** A file that was never finished is removed after this time: its sendmail has reported failure, or died. */
 const abandoned_ms = 24 * 3600 * 1000;
 
+/** Files taken at the same time: one sync of the queue serves them all, and a large one does not hold up the others. */
+const atOnce = 10;
+
 const readSize_bytes = 64 * 1024;
 
 export interface Submission {
@@ -60,7 +63,7 @@ export type SubmissionResult = { readonly kind: "taken" } | { readonly kind: "re
 export interface PickupPorts {
   begin(submission: Submission): SubmissionIntake;
   /** May this user submit mail? */
-  authorized(uid: number): boolean;
+  authorized(uid: number): boolean | Promise<boolean>;
 }
 
 export class Pickup {
@@ -71,6 +74,12 @@ export class Pickup {
   readonly #ports: PickupPorts;
   readonly #limit: number;
   readonly #reported = new Set<string>();
+  /** Files that were taken and could not be removed, by name: the source that each was taken as. */
+  readonly #taken = new Map<string, string>();
+  /** Files that are tried again, by name: why, as it was last said. */
+  readonly #delayed = new Map<string, string>();
+  /** Where the next scan goes on in a directory that is too full for one. */
+  #from = 0;
   #watching: Watching | undefined;
   #timer: Timer | undefined;
   #scan: Promise<void> | undefined;
@@ -137,14 +146,29 @@ export class Pickup {
   async #scanOnce(): Promise<number> {
     const names = await this.#files.list(this.#directory);
     let wait_ms = scanInterval_ms;
-    for (const name of names.slice(0, this.#limit)) {
-      if (this.#closed) break;
-      const outcome = await this.#file(`${this.#directory}/${name}`, name);
-      if (outcome === "retry") wait_ms = retry_ms;
-    }
-    if (names.length > this.#limit) this.#again = true;
-    for (const name of this.#reported) if (!names.includes(name)) this.#reported.delete(name);
+    const queue = names.slice(this.#from, this.#from + this.#limit).values();
+    const worker = async (): Promise<void> => {
+      for (const name of queue) {
+        if (this.#closed) return;
+        const outcome = await this.#file(`${this.#directory}/${name}`, name);
+        if (outcome === "retry") wait_ms = retry_ms;
+      }
+    };
+    await Promise.all(Array.from({ length: atOnce }, worker));
+    // The rest at once; then the same files come again, and most of them have gone.
+    this.#from += this.#limit;
+    if (this.#from < names.length) this.#again = true;
+    else this.#from = 0;
+    this.#forgetGone(names);
     return wait_ms;
+  }
+
+  #forgetGone(names: readonly string[]): void {
+    if (this.#reported.size + this.#taken.size + this.#delayed.size === 0) return;
+    const there = new Set(names);
+    for (const name of this.#reported) if (!there.has(name)) this.#reported.delete(name);
+    for (const name of this.#taken.keys()) if (!there.has(name)) this.#taken.delete(name);
+    for (const name of this.#delayed.keys()) if (!there.has(name)) this.#delayed.delete(name);
   }
 
   async #file(path: string, name: string): Promise<"done" | "retry"> {
@@ -158,9 +182,12 @@ export class Pickup {
     try {
       return await this.#opened(file, path, name);
     } catch (error) {
-      if (!(error instanceof SubmissionError)) throw error;
-      this.#report(name, error.message);
-      return "done";
+      if (error instanceof SubmissionError) {
+        this.#report(name, error.message);
+        return "done";
+      }
+      // Whatever is wrong with this one, the others must not wait for it.
+      return this.#later(name, errorCode(error) || String(error));
     } finally {
       await file.close();
     }
@@ -174,32 +201,52 @@ export class Pickup {
       throw new SubmissionError(`has ${facts.nlink} links`);
     }
     if ((facts.mode & 0o100) === 0) return this.#unfinished(facts, path, name);
-    if (!this.#ports.authorized(facts.uid)) {
+    if (!(await this.#ports.authorized(facts.uid))) {
       throw new SubmissionError(`is of user ${facts.uid}, who is not in authorized_submit_users`);
     }
-    const result = await this.#take(file, facts, name);
-    if (result.kind === "retry") {
-      this.#log.warning(`maildrop/${name}: ${result.reason}; it stays and is tried again`);
-      return "retry";
+    const source = `maildrop:${name}:${facts.ino}:${facts.mtime_ms}`;
+    if (this.#taken.get(name) !== source) {
+      const result = await this.#take(file, facts, source);
+      if (result.kind === "retry") return this.#later(name, result.reason);
+      this.#taken.set(name, source);
     }
-    await this.#files.remove(path);
+    await this.#remove(path, name);
     return "done";
+  }
+
+  #later(name: string, reason: string): "retry" {
+    // Said once: where a disk is full, thousands of files may wait for hours.
+    if (this.#delayed.get(name) !== reason) this.#log.warning(`maildrop/${name}: ${reason}; it stays and is tried again`);
+    this.#delayed.set(name, reason);
+    return "retry";
+  }
+
+  /** Another relay of ours may have been first: during a reload, two look into the directory. */
+  async #remove(path: string, name: string): Promise<void> {
+    try {
+      await this.#files.remove(path);
+    } catch (error) {
+      if (errorCode(error) !== "ENOENT") {
+        this.#report(name, `was taken, and cannot be removed (${errorCode(error)})`);
+        return;
+      }
+    }
+    this.#taken.delete(name);
   }
 
   async #unfinished(facts: FileFacts, path: string, name: string): Promise<"done"> {
     if (this.#clock.now() - facts.mtime_ms > abandoned_ms) {
       this.#log.warning(`removing maildrop/${name} of user ${facts.uid}: it was never finished`);
-      await this.#files.remove(path);
+      await this.#remove(path, name);
     }
     return "done";
   }
 
-  async #take(file: OpenFile, facts: FileFacts, name: string): Promise<SubmissionResult> {
+  async #take(file: OpenFile, facts: FileFacts, source: string): Promise<SubmissionResult> {
     const tail = await readTail(file, facts.size);
     const { head, end } = await readHead(file, facts.size);
     const messageEnd = facts.size - tail.length;
     if (messageEnd - end !== tail.size) throw new SubmissionError("is not as long as its last line says");
-    const source = `maildrop:${name}:${facts.ino}:${facts.mtime_ms}`;
     const intake = this.#ports.begin({ head, uid: facts.uid, source, arrival_ms: this.#clock.now() });
     const seal = new SubmissionSeal();
     try {
@@ -234,12 +281,14 @@ async function readTail(file: OpenFile, size: number): Promise<{ length: number;
 }
 
 async function readHead(file: OpenFile, size: number): Promise<{ head: SubmissionHead; end: number }> {
-  let bytes = Buffer.alloc(0);
-  while (bytes.length < Math.min(size, headLimit_bytes)) {
-    const more = Buffer.alloc(readSize_bytes);
-    const count = await file.read(more, bytes.length);
-    bytes = Buffer.concat([bytes, more.subarray(0, count)]);
-    if (count === 0 || bytes.includes(10)) break;
+  const pieces: Buffer[] = [];
+  for (let at = 0; at < Math.min(size, headLimit_bytes); ) {
+    const piece = Buffer.allocUnsafe(readSize_bytes);
+    const count = await file.read(piece, at);
+    const read = piece.subarray(0, count);
+    pieces.push(read);
+    at += count;
+    if (count === 0 || read.includes(10)) break;
   }
-  return parseHead(bytes);
+  return parseHead(Buffer.concat(pieces));
 }

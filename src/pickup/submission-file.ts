@@ -28,8 +28,11 @@ export interface SubmissionHead {
   readonly service: "sendmail" | "smtpd";
 }
 
-/** The longest first line. Fifty thousand recipients fit. */
+/** The longest first line. */
 export const headLimit_bytes = 8 * 1024 * 1024;
+
+/** The most recipients of one message from sendmail. */
+export const recipientLimit = 100_000;
 
 const tailLimit_bytes = 96;
 
@@ -98,6 +101,7 @@ function headOf(value: object): SubmissionHead {
   const given = value as Partial<Record<keyof SubmissionHead, unknown>>;
   if (given.version !== 1) throw new SubmissionError("is of a version that is not known here");
   if (!isTexts(given.recipients)) throw new SubmissionError("names no recipients");
+  if (given.recipients.length > recipientLimit) throw new SubmissionError(`names more than ${recipientLimit} recipients`);
   const notify = isTexts(given.notify) ? notifyWords.filter((word) => (given.notify as string[]).includes(word)) : undefined;
   return {
     version: 1,

@@ -1,6 +1,6 @@
 import type { Log } from "../log/log.ts";
 import type { RecipientResult } from "../queue/delivery.ts";
-import type { Settled } from "../queue/store.ts";
+import type { NewMessage, Settled } from "../queue/store.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { ActiveMessage } from "./active.ts";
 import { type Conclusion, conclude, outcomeOf, wantsSuccess } from "./conclusion.ts";
@@ -127,8 +127,16 @@ export class Finish {
     const { outcomes, nextAttempt_ms } = conclusion;
     const destination = message.waitsFor ?? "";
     const settlement = { id: message.envelope.id, outcomes, nextAttempt_ms, destination, notifications };
-    this.#options.settler.settle(warned ? { ...settlement, warned } : settlement, (settled) =>
-      this.#over(message, settled, nextAttempt_ms),
+    // A body that the store takes piece by piece may lack some when it says no: it has to be written again.
+    const inPieces = notifications.filter(({ message: { body } }) => !Buffer.isBuffer(body));
+    const again = (): void => {
+      for (const { message: notification } of inPieces) abandon(notification);
+      void this.#withNotifications(message, conclusion);
+    };
+    this.#options.settler.settle(
+      warned ? { ...settlement, warned } : settlement,
+      (settled) => this.#over(message, settled, nextAttempt_ms),
+      inPieces.length > 0 ? again : undefined,
     );
   }
 
@@ -136,6 +144,10 @@ export class Finish {
     this.inHand--;
     this.#options.finished(message, settled, nextAttempt_ms);
   }
+}
+
+function abandon({ body }: NewMessage): void {
+  if (!Buffer.isBuffer(body)) body.abandon();
 }
 
 /** A notification could not be written: those it was about are tried again, so that nobody is given up in silence. */

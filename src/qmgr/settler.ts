@@ -32,17 +32,20 @@ export class Settler {
     this.#stopped = true;
   }
 
-  /** Calls `done` once, with undefined when the message turned out to be unreadable and was set aside; not at all after stop(). */
-  settle(settlement: Settlement, done: (settled: Settled | undefined) => void): void {
+  /**
+   * Calls `done` once, with undefined when the message turned out to be unreadable and was set aside; not at all after stop().
+   * Where the same settlement is not to be tried twice, `again` is called in its place: it settles anew.
+   */
+  settle(settlement: Settlement, done: (settled: Settled | undefined) => void, again?: () => void): void {
     this.inHand++;
-    this.#try(settlement, done, firstRetry_ms);
+    this.#try(settlement, { done, again }, firstRetry_ms);
   }
 
-  #try(settlement: Settlement, done: (settled: Settled | undefined) => void, pause_ms: number): void {
+  #try(settlement: Settlement, then: Continuation, pause_ms: number): void {
     if (this.#stopped) return;
     this.#options.store.settle(settlement).then(
-      (settled) => this.#answer(done, settled),
-      (error) => this.#refused(settlement, done, pause_ms, error),
+      (settled) => this.#answer(then.done, settled),
+      (error) => this.#refused(settlement, then, pause_ms, error),
     );
   }
 
@@ -53,7 +56,7 @@ export class Settler {
 
   #refused(
     settlement: Settlement,
-    done: (settled: Settled | undefined) => void,
+    { done, again }: Continuation,
     pause_ms: number,
     error: unknown,
   ): void {
@@ -70,6 +73,15 @@ export class Settler {
       broken(error);
       return;
     }
-    clock.after(pause_ms, () => this.#try(settlement, done, Math.min(pause_ms * 2, lastRetry_ms)));
+    clock.after(pause_ms, () => {
+      if (!again) return this.#try(settlement, { done, again }, Math.min(pause_ms * 2, lastRetry_ms));
+      this.inHand--;
+      if (!this.#stopped) again();
+    });
   }
+}
+
+interface Continuation {
+  readonly done: (settled: Settled | undefined) => void;
+  readonly again: (() => void) | undefined;
 }

@@ -13,6 +13,7 @@ import { type BodyWriter, QueueError } from "./store.ts";
  *
  *   writing -> taken      written      a message names it
  *   taken   -> abandoned  refused      the message was not accepted
+ *   taken   -> writing    returned     the same, and it will be offered again
  *   writing -> abandoned  abandon
  *   writing -> broken     append       a chunk was refused
  */
@@ -86,6 +87,11 @@ export class AheadBody implements BodyWriter {
   refused(): void {
     this.#taken = false;
     this.abandon();
+  }
+
+  /** The message was not accepted, and comes again with this body. */
+  returned(): void {
+    this.#taken = false;
   }
 
   /** Does nothing once a message has it. */

@@ -113,6 +113,29 @@ export class EngineStore implements QueueStore {
     }
   }
 
+  async acceptAll(messages: readonly NewMessage[], source?: string): Promise<readonly Envelope[]> {
+    const [first] = messages;
+    if (!first) return [];
+    if (messages.length === 1) {
+      const { envelope, repeated } = await this.accept(first, source);
+      return repeated ? [] : [envelope];
+    }
+    if (this.#closing) throw new QueueError("retry", "the queue is closing");
+    const inserts: Insert[] = [];
+    try {
+      for (const each of messages) inserts.push(this.#insert(each, each === first ? source : undefined));
+      for (const each of inserts) this.#remember(each);
+      const [insert, ...others] = inserts as [Insert, ...Insert[]];
+      const result = await this.#coordinator.submit<"accept">({ kind: "accept", insert, others });
+      const accepted = messages.map((message, index) => this.#accepted(message, inserts[index] as Insert, result));
+      return accepted.flatMap(({ envelope, repeated }) => (repeated ? [] : [envelope]));
+    } catch (error) {
+      for (const each of inserts) this.#cache.drop(numberOfBody(each));
+      for (const { body } of messages) giveBack(body);
+      throw error;
+    }
+  }
+
   beginBody(): BodyWriter {
     return new AheadBody(this.#coordinator, this.#cache, this.#ids);
   }
@@ -163,7 +186,10 @@ export class EngineStore implements QueueStore {
     for (const { message } of notifications)
       if (!Buffer.isBuffer(message.body)) await (message.body as AheadBody).durable();
     const owned = this.#owned.get(id);
-    if (!owned) return notOurs;
+    if (!owned) {
+      for (const { message } of notifications) giveBack(message.body);
+      return notOurs;
+    }
     const inserts = notifications.map(({ message, source }) => this.#insert(message, source));
     const envelope = settledEnvelope(owned.envelope, settlement);
     const gone = envelope.recipients.every(({ status }) => status !== "pending");
@@ -176,12 +202,14 @@ export class EngineStore implements QueueStore {
     const result = await this.#coordinator.submit<"settle">(op).catch((error) => {
       // Refused as impossible, or for want of room while closing: it is in work still.
       if (!this.#owned.has(id)) this.#owned.set(id, owned);
+      for (const { message } of notifications) if (!Buffer.isBuffer(message.body)) (message.body as AheadBody).returned();
       throw error;
     });
     if (!keep) this.#cache.drop(owned.bodyNumber);
     if (!result) {
       if (keep) this.#forget(id, owned);
       for (const insert of inserts) this.#cache.drop(numberOfBody(insert));
+      for (const { message } of notifications) giveBack(message.body);
       return notOurs;
     }
     const accepted = notifications.map(({ message }, index) => {
@@ -305,7 +333,8 @@ export class EngineStore implements QueueStore {
     this.#cache.drop(numberOfBody(insert));
     if (result === "incomplete") throw new QueueError("full", "part of the body was refused for want of room");
     giveBack(message.body);
-    return { envelope: envelopeOf(result), repeated: true };
+    // One that cannot be read was taken all the same.
+    return { envelope: entryOf(result).entry.envelope, repeated: true };
   }
 
   #own(envelope: Envelope, id: number, body: Buffer | WrittenBody, sourced: boolean): void {

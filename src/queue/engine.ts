@@ -54,7 +54,8 @@ export type Selection = { readonly ids: readonly number[] } | { readonly after: 
 
 /** What writes. Each is applied whole or not at all, in the order submitted. */
 export type Op =
-  | { readonly kind: "accept"; readonly insert: Insert }
+  /** `others` are stored with it or not at all; what its source tells counts for them, too. */
+  | { readonly kind: "accept"; readonly insert: Insert; readonly others?: readonly Insert[] }
   | {
       readonly kind: "settle";
       readonly id: number;
@@ -203,7 +204,7 @@ export class EngineError extends Error {
 export function weight(op: Op): number {
   switch (op.kind) {
     case "accept":
-      return insertWeight(op.insert);
+      return (op.others ?? []).reduce((sum, each) => sum + insertWeight(each), insertWeight(op.insert));
     case "settle":
       return op.notifications.reduce((sum, each) => sum + insertWeight(each), changeWeight(op.change));
     case "chunk":

@@ -88,7 +88,7 @@ export class MemoryEngine implements Engine {
   #assertPossible(ops: readonly Op[]): void {
     const ids = new Set<number>();
     for (const [index, op] of ops.entries()) {
-      const inserts = op.kind === "accept" ? [op.insert] : op.kind === "settle" ? op.notifications : [];
+      const inserts = op.kind === "accept" ? [op.insert, ...(op.others ?? [])] : op.kind === "settle" ? op.notifications : [];
       for (const { id, source } of inserts) {
         if (source !== undefined && this.#bySource(source)) continue;
         if (this.#queue.messages.has(id) || ids.has(id)) throw new EngineError("refused", `id ${id} is in use`, index);
@@ -100,7 +100,7 @@ export class MemoryEngine implements Engine {
   #apply(batch: number, op: Op): Result {
     switch (op.kind) {
       case "accept":
-        return this.#insert(op.insert, batch);
+        return this.#accept(op, batch);
       case "settle":
         return this.#settle(op);
       case "chunk":
@@ -140,6 +140,19 @@ export class MemoryEngine implements Engine {
     return this.#queue.traces.get(source);
   }
 
+  #accept({ insert, others = [] }: OpOf<"accept">, batch: number): InsertResult {
+    const known = insert.source !== undefined && this.#bySource(insert.source);
+    if (!known && others.some((each) => !this.#isComplete(each))) return "incomplete";
+    const result = this.#insert(insert, batch);
+    if (result === "stored") for (const each of others) this.#insert(each, batch);
+    return result;
+  }
+
+  #isComplete({ body }: Insert): boolean {
+    if (body instanceof Uint8Array) return true;
+    return (this.#queue.bodies.get(body.body) ?? []).filter(Boolean).length === body.chunks;
+  }
+
   #insert(insert: Insert, batch: number | undefined): InsertResult {
     const { id, held, source, envelope, body } = insert;
     const known = source === undefined ? undefined : this.#bySource(source);
@@ -147,8 +160,7 @@ export class MemoryEngine implements Engine {
     if (body instanceof Uint8Array) {
       if (body.length > 0) this.#queue.bodies.set(id, [body]);
     } else {
-      const chunks = this.#queue.bodies.get(body.body) ?? [];
-      if (chunks.filter(Boolean).length !== body.chunks) return "incomplete";
+      if (!this.#isComplete(insert)) return "incomplete";
       this.#queue.unfinished.delete(body.body);
     }
     this.#queue.messages.set(id, {

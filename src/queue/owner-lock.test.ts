@@ -22,6 +22,22 @@ test("a lock is held once, in this process too, and can be had again when it was
   tryLock(path)?.release();
 });
 
+test("a lock is held until it is released, whether anything refers to it or not", async (context) => {
+  const directory = await mkdtemp(join(tmpdir(), "postern-lock-"));
+  context.after(() => rm(directory, { recursive: true }));
+  const path = join(directory, "a.lock");
+  const program = `import { tryLock } from ${JSON.stringify(new URL("./owner-lock.ts", import.meta.url))};
+    tryLock(process.argv[1]);
+    for (let left = 5; left > 0; left--) await new Promise((resolve) => { gc(); setImmediate(resolve); });
+    console.log("collected"); setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ["--expose-gc", "--input-type=module-typescript", "-e", program, path], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  context.after(() => child.kill("SIGKILL"));
+  await once(child.stdout, "data");
+  assert.equal(isGone(path), false);
+});
+
 test("a lock dies with the process that held it, however it ends", async (context) => {
   const directory = await mkdtemp(join(tmpdir(), "postern-lock-"));
   context.after(() => rm(directory, { recursive: true }));

@@ -14,7 +14,10 @@ export interface Lock {
   release(): void;
 }
 
-/** The lock, or undefined when another holds it (in this process, too). Makes the file. Throws where it cannot be made or opened. */
+/** Locks that are held: the driver closes a file that nobody refers to any more, and the lock would go with it. */
+const held = new Set<Database>();
+
+/** The lock, held until release() even when nobody keeps what this returns; or undefined when another holds it (in this process, too). Makes the file. Throws where it cannot be made or opened. */
 export function tryLock(path: string): Lock | undefined {
   const db = new Sqlite(path, { timeout: 0 });
   try {
@@ -25,6 +28,7 @@ export function tryLock(path: string): Lock | undefined {
     if (isBusy(error)) return undefined;
     throw error;
   }
+  held.add(db);
   return { release: () => release(db) };
 }
 
@@ -36,6 +40,7 @@ export function isGone(path: string): boolean {
 }
 
 function release(db: Database): void {
+  held.delete(db);
   if (!db.open) return;
   db.exec("ROLLBACK");
   db.close();

@@ -40,6 +40,12 @@ export interface QueueStore {
    */
   accept(message: NewMessage, source?: string): Promise<Accepted>;
 
+  /**
+   * The same for several messages that belong together: all are stored, or none, whatever happens. Resolves to their envelopes;
+   * to none where the source was accepted before. `source` stands for all of them.
+   */
+  acceptAll(messages: readonly NewMessage[], source?: string): Promise<readonly Envelope[]>;
+
   /** A body too large for one chunk is written ahead, chunk by chunk, then named by accept(). Discarded at start if never accepted. */
   beginBody(): BodyWriter;
 

@@ -1,4 +1,5 @@
 import type { QueueEntry } from "../queue/store.ts";
+import type { Clock, Timer } from "../runtime/clock.ts";
 import type { Connection, Listener, Net } from "../runtime/net.ts";
 
 /**
@@ -6,6 +7,9 @@ import type { Connection, Listener, Net } from "../runtime/net.ts";
  * open: one line of JSON in, lines of JSON out, the last one `{"end":true}` or
  * `{"error":"…"}`. It tells what `mailq` tells anybody and starts deliveries early; it
  * changes nothing else.
+ *
+ * Any user may connect, so nobody is waited for: a client that does not ask, or does not read, is cut
+ * off, and closing cuts off all.
  */
 export type ControlRequest =
   | { readonly command: "list" }
@@ -23,81 +27,142 @@ const requestLimit_bytes = 4096;
 const pageSize = 200;
 const connectionLimit = 50;
 
-export async function startControl(net: Net, path: string, ports: ControlPorts): Promise<Listener> {
-  let open = 0;
-  return net.listen({ path }, (connection) => {
-    if (open >= connectionLimit) {
-      connection.end(`${JSON.stringify({ error: "too many commands at once: try again" })}\n`);
-      connection.listen({ data() {}, ended: () => connection.end(), drained() {}, closed() {} });
-      return;
-    }
-    open++;
-    serve(connection, ports, () => open--);
-  });
-}
+/** How long a client may take to ask, to read on, or to end. */
+const clientTimeout_ms = 10_000;
 
-function serve(connection: Connection, ports: ControlPorts, closed: () => void): void {
-  let request = "";
-  let answering = false;
-  let drained: (() => void) | undefined;
-  connection.listen({
-    data(bytes) {
-      request += bytes.toString("latin1");
-      if (answering) return;
-      if (request.length > requestLimit_bytes) return connection.destroy();
-      if (!request.includes("\n")) return;
-      answering = true;
-      const text = Buffer.from(request.slice(0, request.indexOf("\n")), "latin1").toString();
-      const write = (value: object): Promise<void> | void => {
-        if (connection.write(Buffer.from(`${JSON.stringify(value)}\n`))) return;
-        return new Promise((resolve) => {
-          drained = resolve;
-        });
-      };
-      answer(text, ports, write)
-        .then(
-          () => write({ end: true }),
-          (error: unknown) => write({ error: error instanceof Error ? error.message : String(error) }),
-        )
-        .finally(() => connection.end());
-    },
-    ended: () => {
-      if (!answering) connection.end();
-    },
-    drained: () => drained?.(),
-    closed() {
-      drained?.();
-      closed();
-    },
-  });
-}
-
-async function answer(
-  text: string,
+export async function startControl(
+  { net, clock }: { readonly net: Net; readonly clock: Clock },
+  path: string,
   ports: ControlPorts,
-  write: (value: object) => Promise<void> | void,
-): Promise<void> {
-  const request = JSON.parse(text) as Partial<ControlRequest>;
-  switch (request.command) {
-    case "list": {
-      let after: string | undefined;
-      for (;;) {
-        const page = await ports.list(after, pageSize);
-        for (const entry of page) await write(entry);
-        after = page.at(-1)?.envelope.id;
-        if (after === undefined) return;
-      }
+): Promise<Listener> {
+  const open = new Set<ControlClient>();
+  const listener = await net.listen({ path }, (connection) => {
+    const client = new ControlClient(connection, clock, ports, () => open.delete(client));
+    open.add(client);
+    if (open.size > connectionLimit) client.refuse("too many commands at once: try again");
+  });
+  return {
+    bound: listener.bound,
+    close() {
+      const closed = listener.close();
+      for (const client of open) client.destroy();
+      return closed;
+    },
+  };
+}
+
+class ControlClient {
+  readonly #connection: Connection;
+  readonly #ports: ControlPorts;
+  readonly #clock: Clock;
+  #deadline: Timer | undefined;
+  #request = "";
+  #state: "asking" | "answering" | "gone" = "asking";
+  #drained: (() => void) | undefined;
+
+  constructor(connection: Connection, clock: Clock, ports: ControlPorts, closed: () => void) {
+    this.#connection = connection;
+    this.#ports = ports;
+    this.#clock = clock;
+    this.#waitForClient();
+    connection.listen({
+      data: (bytes) => this.#data(bytes),
+      ended: () => {
+        if (this.#state === "asking") connection.end();
+      },
+      drained: () => this.#goOn(),
+      closed: () => {
+        this.#state = "gone";
+        this.#goOn();
+        closed();
+      },
+    });
+  }
+
+  refuse(text: string): void {
+    this.#state = "answering";
+    this.#connection.end(line({ error: text }));
+  }
+
+  destroy(): void {
+    this.#connection.destroy();
+  }
+
+  #data(bytes: Buffer): void {
+    if (this.#state !== "asking") return;
+    this.#request += bytes.toString("latin1");
+    const end = this.#request.indexOf("\n");
+    if (end > requestLimit_bytes || (end < 0 && this.#request.length > requestLimit_bytes)) {
+      return this.refuse(`a request has at most ${requestLimit_bytes} bytes`);
     }
-    case "flush":
-      return write({
-        flushed: await ports.flush({
-          ...(typeof request.id === "string" ? { id: request.id } : {}),
-          ...(typeof request.site === "string" ? { site: request.site } : {}),
-        }),
-      });
-    case "status":
-      return write(await ports.status());
-    default:
-      throw new Error("no such command");
+    if (end < 0) return;
+    this.#state = "answering";
+    // What the answer takes is the queue's business; only the client is timed.
+    this.#deadline?.cancel();
+    void this.#answer(Buffer.from(this.#request.slice(0, end), "latin1").toString()).then((last) => {
+      if (this.#state === "gone") return;
+      this.#waitForClient();
+      this.#connection.end(line(last));
+    });
+  }
+
+  /** Resolves to the last line. */
+  async #answer(text: string): Promise<object> {
+    try {
+      const request: unknown = JSON.parse(text);
+      if (typeof request !== "object" || request === null) throw new Error("no such command");
+      await this.#carryOut(request);
+      return { end: true };
+    } catch (error) {
+      return { error: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  async #carryOut(request: Partial<Record<"command" | "id" | "site", unknown>>): Promise<void> {
+    const { command, id, site } = request;
+    switch (command) {
+      case "list":
+        return this.#list();
+      case "flush": {
+        const which = { ...(typeof id === "string" ? { id } : {}), ...(typeof site === "string" ? { site } : {}) };
+        return this.#write({ flushed: await this.#ports.flush(which) });
+      }
+      case "status":
+        return this.#write(await this.#ports.status());
+      default:
+        throw new Error("no such command");
+    }
+  }
+
+  async #list(): Promise<void> {
+    let after: string | undefined;
+    do {
+      const page = await this.#ports.list(after, pageSize);
+      await this.#write(...page);
+      after = page.at(-1)?.envelope.id;
+    } while (after !== undefined && this.#state !== "gone");
+  }
+
+  /** Resolves when more may be written. */
+  async #write(...values: readonly object[]): Promise<void> {
+    if (this.#state === "gone" || values.length === 0) return;
+    if (this.#connection.write(Buffer.from(values.map(line).join("")))) return;
+    this.#waitForClient();
+    await new Promise<void>((resolve) => {
+      this.#drained = resolve;
+    });
+  }
+
+  #waitForClient(): void {
+    this.#deadline?.cancel();
+    this.#deadline = this.#clock.after(clientTimeout_ms, () => this.#connection.destroy(), { idle: true });
+  }
+
+  #goOn(): void {
+    this.#deadline?.cancel();
+    this.#drained?.();
+    this.#drained = undefined;
   }
 }
+
+const line = (value: object): string => `${JSON.stringify(value)}\n`;

@@ -22,6 +22,7 @@ export class FreeSpace {
   #enough = true;
   #timer: Timer | undefined;
   #closed = false;
+  #blind = false;
 
   constructor(
     world: { readonly files: Files; readonly clock: Clock; readonly log: Log },
@@ -51,9 +52,11 @@ export class FreeSpace {
   async #look(): Promise<void> {
     try {
       const { free_bytes, free_inodes } = await this.#files.space(this.#directory);
+      this.#blind = false;
       this.#note(free_bytes >= this.#least_bytes && (free_inodes >= leastInodes || free_inodes === 0), free_bytes);
     } catch (error) {
-      this.#log.warning(`cannot tell the free space of ${this.#directory}: ${errorCode(error)}`);
+      if (!this.#blind) this.#log.warning(`cannot tell the free space of ${this.#directory}: ${errorCode(error)}`);
+      this.#blind = true;
     }
     if (!this.#closed) this.#timer = this.#clock.after(interval_ms, () => void this.#look(), { idle: true });
   }

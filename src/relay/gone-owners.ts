@@ -2,25 +2,39 @@ import type { Log } from "../log/log.ts";
 import { isGone } from "../queue/owner-lock.ts";
 import type { QueueStore } from "../queue/store.ts";
 import type { Files } from "../runtime/files.ts";
+import type { RefusedBatch } from "./protocol.ts";
+
+/** Where each relay that works on the queue holds a lock of its own. */
+export const ownerLocks = (queueDirectory: string): string => `${queueDirectory}/lock`;
+export const ownerLock = (queueDirectory: string, owner: string): string => `${ownerLocks(queueDirectory)}/${owner}.lock`;
 
 /**
- * Takes back what relays had in work that have ended without giving it back. Ended is who no longer holds its
- * lock, which the kernel lets go of when a process dies; a lock that is not there was never held.
+ * Takes back what relays had in work that have ended without giving it back, except for the batches that they
+ * `refused`. Ended is who no longer holds its lock, which the kernel lets go of when a process dies; a lock
+ * that is not there was never held.
  */
 export async function releaseGoneOwners(
   store: Pick<QueueStore, "owner" | "owners" | "release">,
-  files: Files,
   queueDirectory: string,
   log: Log,
+  refused: readonly RefusedBatch[],
 ): Promise<void> {
-  const lock = (owner: string) => `${queueDirectory}/lock/${owner}.lock`;
   for (const owner of await store.owners()) {
-    if (owner === store.owner || !isGone(lock(owner))) continue;
-    const count = await store.release(owner);
+    if (owner === store.owner || !isGone(ownerLock(queueDirectory, owner))) continue;
+    const batches = refused.filter((each) => each.owner === owner).map(({ batch }) => batch);
+    const count = await store.release(owner, batches);
     if (count > 0) log.as("qmgr").info(`took back ${count} messages of a relay that has ended`);
   }
-  for (const name of await files.list(`${queueDirectory}/lock`).catch(() => [])) {
+}
+
+/**
+ * Removes the locks of relays that have ended. Only while no other relay is coming up: one that has made
+ * its lock's file, and not locked it yet, would seem to have ended.
+ */
+export async function removeGoneLocks(files: Files, queueDirectory: string, own: string): Promise<void> {
+  for (const name of await files.list(ownerLocks(queueDirectory)).catch(() => [])) {
     const owner = name.replace(/\.lock$/, "");
-    if (owner !== store.owner && name.endsWith(".lock") && isGone(lock(owner))) await files.remove(lock(owner)).catch(() => {});
+    if (owner === own || !name.endsWith(".lock") || !isGone(ownerLock(queueDirectory, owner))) continue;
+    await files.remove(ownerLock(queueDirectory, owner)).catch(() => {});
   }
 }

@@ -6,7 +6,6 @@ import { AuthoritiesError, loadAuthorities } from "../tls/authorities.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { type Files, readWhole } from "../runtime/files.ts";
 import type { Configuration, SmtpdService, SmtpTransport } from "./configuration.ts";
-import { submitUserIds } from "./submit-users.ts";
 import { Tables } from "./tables.ts";
 
 /**
@@ -17,8 +16,6 @@ export interface Materials {
   readonly tables: Tables;
   readonly rules: ReadonlyMap<SmtpdService, SmtpdRules>;
   readonly transports: ReadonlyMap<SmtpTransport, TransportMaterials>;
-  /** Numbers of the users that authorized_submit_users names. */
-  readonly submitUsers: ReadonlyMap<string, number>;
   readonly warnings: readonly Problem[];
 }
 
@@ -57,8 +54,7 @@ export async function gatherMaterials(
     const authorities = await authoritiesOf(files, each, problems, warnings);
     if (filter) transports.set(each, { filter, authorities });
   }
-  const submitUsers = await submitUserIds(configuration.conf.authorized_submit_users, files);
-  const materials = { tables, rules, transports, submitUsers, warnings: distinct(warnings) };
+  const materials = { tables, rules, transports, warnings: distinct(warnings) };
   return { materials, problems: distinct(problems) };
 }
 

@@ -1,5 +1,5 @@
 import { ConfError, describeProblem } from "../conf/problem.ts";
-import { queuePaths } from "../conf/queue-paths.ts";
+import { type QueuePaths, queuePaths } from "../conf/queue-paths.ts";
 import { LineSink } from "../log/line-sink.ts";
 import { createLog, type Log, type LogSink } from "../log/log.ts";
 import { PostfixForm } from "../log/postfix-form.ts";
@@ -8,17 +8,21 @@ import type { SchedulerState } from "../qmgr/state.ts";
 import { openSqliteStore, QueueOpenError, startSqliteWorker } from "../queue/open.ts";
 import { tryLock } from "../queue/owner-lock.ts";
 import { preload as preloadSasl } from "../sasl/saslprep.ts";
+import { type Clock, pause } from "../runtime/clock.ts";
+import { errorCode, type Files } from "../runtime/files.ts";
+import type { Listener, Net } from "../runtime/net.ts";
 import { realRuntime } from "../runtime/real.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { openSyslog } from "../runtime/syslog.ts";
 import { exposedCredentials } from "./check-tables.ts";
 import { type Configuration, configure } from "./configuration.ts";
-import { startControl } from "./control.ts";
+import { type ControlPorts, startControl } from "./control.ts";
 import { controlPorts } from "./control-ports.ts";
+import { ownerLock, ownerLocks, releaseGoneOwners, removeGoneLocks } from "./gone-owners.ts";
 import { gatherMaterials } from "./materials.ts";
-import type { Begin, FromRelay, ToRelay } from "./protocol.ts";
+import type { RelayConf } from "./params.ts";
+import type { Begin, FromRelay, RefusedBatch, ToRelay } from "./protocol.ts";
 import { Relay } from "./relay.ts";
-import { releaseGoneOwners } from "./gone-owners.ts";
 
 /**
  * The relay as a process of its own, started by the master: reads what only root may read, loads
@@ -27,7 +31,7 @@ import { releaseGoneOwners } from "./gone-owners.ts";
  */
 
 /** sysexits(3) */
-const exit = { unavailable: 69, tempFail: 75, config: 78 } as const;
+const exit = { unavailable: 69, software: 70, tempFail: 75, config: 78 } as const;
 
 class StartError extends Error {
   readonly status: number;
@@ -43,15 +47,18 @@ const { processes } = runtime;
 const master = processes.parent;
 if (!master) throw new Error("a relay is started by its master");
 
-const say = (message: FromRelay): void => master.send(message);
+const say = (message: FromRelay): Promise<void> => master.send(message);
 
 let running: RelayProcess | undefined;
+/** What came while we were coming up. */
+const early: Exclude<ToRelay, Begin>[] = [];
 
 master.listen(
   (received) => {
     const message = received as ToRelay;
     if (message.kind === "begin") void begin(message);
-    else void running?.handle(message);
+    else if (running) running.handle(message);
+    else early.push(message);
   },
   () => processes.exit(exit.tempFail),
 );
@@ -62,62 +69,66 @@ processes.onSignal("SIGINT", () => {});
 async function begin(message: Begin): Promise<void> {
   try {
     running = await RelayProcess.start(runtime, message);
+    for (const each of early.splice(0)) running.handle(each);
   } catch (error) {
-    const status = error instanceof StartError ? error.status : error instanceof ConfError ? exit.config : 70;
-    const text = status === 70 && error instanceof Error ? (error.stack ?? error.message) : String((error as Error).message);
-    say({ kind: "failed", text, status });
+    const status = error instanceof StartError ? error.status : error instanceof ConfError ? exit.config : exit.software;
+    await say({ kind: "failed", text: status === exit.software ? bugText(error) : (error as Error).message, status });
     processes.exit(status);
   }
 }
 
+const bugText = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error));
+
 class RelayProcess {
   readonly #relay: Relay;
-  readonly #begin: Begin;
+  readonly #log: Log;
   readonly #finish: () => Promise<void>;
   readonly #takeBack: () => Promise<void>;
-  #ending = false;
+  readonly #refused: RefusedBatch[];
+  #ending: "no" | "retiring" | "stopping" = "no";
 
-  private constructor(relay: Relay, message: Begin, finish: () => Promise<void>, takeBack: () => Promise<void>) {
+  private constructor(
+    relay: Relay,
+    log: Log,
+    parts: { finish: () => Promise<void>; takeBack: () => Promise<void>; refused: RefusedBatch[] },
+  ) {
     this.#relay = relay;
-    this.#begin = message;
-    this.#finish = finish;
-    this.#takeBack = takeBack;
+    this.#log = log;
+    this.#finish = parts.finish;
+    this.#takeBack = parts.takeBack;
+    this.#refused = parts.refused;
   }
 
   static async start(runtime: Runtime, message: Begin): Promise<RelayProcess> {
-    const { files, net } = runtime;
+    const { files, net, clock } = runtime;
     const configuration = configure(message.conf);
     const { conf } = configuration;
     const { log, flush } = await openLog(runtime, configuration, message);
+    const fail = failure(log, flush);
+    processes.onBug((error) => fail(bugText(error), exit.software));
     const { materials, problems } = await gatherMaterials(runtime, configuration, log);
     if (problems.length > 0) throw new ConfError(problems);
-    const exposed = await exposedCredentials(files, configuration, materials.tables.watched().map(({ path }) => path));
+    const watched = materials.tables.watched();
+    const exposed = await exposedCredentials(files, configuration, watched.map(({ path }) => path));
     await preloadSasl();
     const engine = await startSqliteWorker();
+    void say({ kind: "opened", files: watched });
     processes.umask(0o077);
     if (message.dropTo) processes.become(message.dropTo);
     const paths = queuePaths(conf.queue_directory);
-    await files.makeDirectory(`${paths.queue}/lock`, 0o700).catch(() => {});
-    const lockPath = (owner: string) => `${paths.queue}/lock/${owner}.lock`;
-    if (!tryLock(lockPath(message.owner))) throw new StartError(`${lockPath(message.owner)} is held by another`, exit.tempFail);
-    const store = await openSqliteStore(engine, {
-      directory: paths.queue,
-      owner: message.owner,
-      generation: message.generation,
-      runtime,
-      log: log.as("qmgr"),
-      refused: message.refused,
-      limits: { ops: conf.postern_queue_batch_limit, bytes: conf.postern_queue_batch_size_limit },
-      cache_bytes: conf.postern_queue_cache_size,
-      pageCache_bytes: conf.postern_queue_page_cache_size,
-      checkpoint_bytes: conf.postern_queue_checkpoint_size,
-      traces_s: conf.postern_queue_trace_time,
-    }).catch((error: unknown) => {
-      if (error instanceof QueueOpenError) throw new StartError(error.message, exit.unavailable);
-      throw error;
-    });
-    const takeBack = () => releaseGoneOwners(store, files, paths.queue, log);
+    await holdOwnerLock(files, paths.queue, message.owner);
+    const store = await openStore(engine, runtime, { conf, paths, log, message });
+    const refused = [...message.refused];
+    const broken = (error: unknown): void => {
+      // Its successor has to know before it opens the queue, so we do not end before that is said.
+      const said = say({ kind: "refused", batches: store.refusedBatches });
+      fail(`mail queue: ${error instanceof Error ? error.message : String(error)}; the relay is restarted`, exit.tempFail, said);
+    };
+    // Whoever finds it broken: also when nothing is being delivered, and only clients are refused.
+    void store.failed.then(broken);
+    const takeBack = () => releaseGoneOwners(store, paths.queue, log, refused);
     await takeBack();
+    await removeGoneLocks(files, paths.queue, message.owner);
     const relay = new Relay({
       runtime,
       configuration,
@@ -126,53 +137,51 @@ class RelayProcess {
       log,
       maildrop: paths.maildrop,
       queueDirectory: paths.queue,
-      failed: (error) => {
-        log.panic(`mail queue: ${error instanceof Error ? error.message : String(error)}; the relay is restarted`);
-        say({ kind: "refused", batches: store.refusedBatches });
-        void flush().finally(() => processes.exit(exit.tempFail));
-      },
+      failed: broken,
     });
+    const control = await takeControl(files, net, clock, `${paths.public}/control`, controlPorts(store, relay));
     await relay.serve(message.sockets).catch((error: unknown) => {
       throw new StartError(`cannot listen: ${error instanceof Error ? error.message : String(error)}`, exit.unavailable);
     });
-    const socket = `${paths.public}/control`;
-    // The name is taken over at once; a predecessor's socket stays open for those it serves.
-    await files.remove(socket).catch(() => {});
-    const control = await startControl(net, socket, controlPorts(store, relay));
-    await files.chmod(socket, 0o666);
     const finish = async () => {
-      await control.close().catch(() => {});
+      await control.close();
       await flush();
     };
     const notes = [...materials.warnings, ...exposed].map((problem) => `warning: ${describeProblem(problem)}`);
-    say({ kind: "ready", files: materials.tables.watched(), notes });
+    void say({ kind: "ready", notes });
     if (!message.wait) relay.schedule(undefined);
-    return new RelayProcess(relay, message, finish, takeBack);
+    return new RelayProcess(relay, log, { finish, takeBack, refused });
   }
 
-  async handle(message: Exclude<ToRelay, Begin>): Promise<void> {
+  /** An order of the master. One that cannot be carried out is logged; it never ends us. */
+  handle(message: Exclude<ToRelay, Begin>): void {
+    this.#carryOut(message).catch((error: unknown) => {
+      this.#log.warning(`${message.kind}: ${error instanceof Error ? error.message : String(error)}`);
+    });
+  }
+
+  async #carryOut(message: Exclude<ToRelay, Begin>): Promise<void> {
     switch (message.kind) {
       case "table":
         return this.#table(message);
       case "source":
         return this.#relay.sourceChanged(message.path, message.mtime_ms);
       case "inherit":
-        await this.#takeBack();
+        // What cannot be taken back now is at the next start; what is due must not wait for that.
+        await this.#takeBack().catch((error: unknown) => this.#log.warning(`cannot take back mail: ${String(error)}`));
         return this.#relay.schedule(message.state as SchedulerState | undefined);
       case "wake":
         return this.#relay.scheduler.look();
+      case "refused":
+        this.#refused.push(...message.batches);
+        return;
       case "flush":
         await this.#relay.flush("all");
         return;
       case "retire":
-        return this.#end(() =>
-          this.#relay.retire(
-            (state) => say({ kind: "retired", state }),
-            () => say({ kind: "wake" }),
-          ),
-        );
+        return this.#retire();
       case "stop":
-        return this.#end(() => this.#relay.stop());
+        return this.#stop();
       default:
         return message satisfies never;
     }
@@ -181,16 +190,94 @@ class RelayProcess {
   async #table({ path, bytes, mtime_ms }: Extract<ToRelay, { kind: "table" }>): Promise<void> {
     if (!bytes) return;
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    if (!(await this.#relay.replaceTable(path, { bytes: buffer, mtime_ms }))) say({ kind: "again", path });
+    if (!(await this.#relay.replaceTable(path, { bytes: buffer, mtime_ms }))) void say({ kind: "again", path });
   }
 
-  async #end(how: () => Promise<void>): Promise<void> {
-    if (this.#ending && this.#begin.wait) return;
-    this.#ending = true;
-    await how();
-    await this.#finish();
-    processes.exit(0);
+  async #retire(): Promise<void> {
+    if (this.#ending !== "no") return;
+    this.#ending = "retiring";
+    const retired = this.#relay.retire(
+      (state) => void say({ kind: "retired", state }),
+      () => void say({ kind: "wake" }),
+    );
+    await this.#end(retired);
   }
+
+  /** Also while retiring: the sessions that are still there are told to come back. */
+  async #stop(): Promise<void> {
+    if (this.#ending === "stopping") return;
+    this.#ending = "stopping";
+    await this.#end(this.#relay.stop());
+  }
+
+  async #end(ended: Promise<void>): Promise<void> {
+    let status = 0;
+    await ended.catch((error: unknown) => {
+      this.#log.warning(`while ending: ${error instanceof Error ? error.message : String(error)}`);
+      status = exit.tempFail;
+    });
+    await this.#finish();
+    processes.exit(status);
+  }
+}
+
+/** Says why this relay cannot go on, once, and ends it when that is written. */
+function failure(log: Log, flush: () => Promise<void>): (text: string, status: number, said?: Promise<void>) => void {
+  let failed = false;
+  return (text, status, said) => {
+    if (failed) return;
+    failed = true;
+    log.panic(text);
+    void Promise.allSettled([flush(), said]).then(() => processes.exit(status));
+  };
+}
+
+/** How often the lock is tried: a relay that takes stock of gone owners holds each for a moment. */
+const lockTries = 20;
+const lockPause_ms = 50;
+
+async function holdOwnerLock(files: Files, queueDirectory: string, owner: string): Promise<void> {
+  await files.makeDirectory(ownerLocks(queueDirectory), 0o700).catch((error: unknown) => {
+    if (errorCode(error) !== "EEXIST") throw new StartError(`cannot make ${ownerLocks(queueDirectory)}: ${errorCode(error)}`, exit.config);
+  });
+  const path = ownerLock(queueDirectory, owner);
+  for (let tried = 0; !tryLock(path); tried++) {
+    if (tried === lockTries) throw new StartError(`${path} is held by another`, exit.tempFail);
+    await pause(runtime.clock, lockPause_ms);
+  }
+}
+
+async function openStore(
+  engine: Awaited<ReturnType<typeof startSqliteWorker>>,
+  runtime: Runtime,
+  { conf, paths, log, message }: { conf: RelayConf; paths: QueuePaths; log: Log; message: Begin },
+) {
+  return openSqliteStore(engine, {
+    directory: paths.queue,
+    owner: message.owner,
+    generation: message.generation,
+    runtime,
+    log: log.as("qmgr"),
+    refused: message.refused,
+    limits: { ops: conf.postern_queue_batch_limit, bytes: conf.postern_queue_batch_size_limit },
+    cache_bytes: conf.postern_queue_cache_size,
+    pageCache_bytes: conf.postern_queue_page_cache_size,
+    checkpoint_bytes: conf.postern_queue_checkpoint_size,
+    traces_s: conf.postern_queue_trace_time,
+  }).catch((error: unknown) => {
+    if (error instanceof QueueOpenError) throw new StartError(error.message, exit.unavailable);
+    throw error;
+  });
+}
+
+/** The name is taken over at once; a predecessor's socket stays open for those it serves. */
+async function takeControl(files: Files, net: Net, clock: Clock, path: string, ports: ControlPorts): Promise<Listener> {
+  await files.remove(path).catch(() => {});
+  const control = await startControl({ net, clock }, path, ports).catch((error: unknown) => {
+    throw new StartError(`cannot listen on ${path}: ${error instanceof Error ? error.message : String(error)}`, exit.unavailable);
+  });
+  await files.chmod(path, 0o666);
+  return control;
 }
 
 /** Lines go to the master, which keeps the log's file; with syslog as the destination, straight there. */
@@ -210,11 +297,11 @@ async function openLog(
       tag: conf.syslog_name,
       verbose: message.verbose,
     });
-  const send = conf.maillog_file === "" ? await openSyslog() : undefined;
-  if (send) {
-    const sink = syslogSink(send, facilityNumber(conf.syslog_facility) ?? 2, (time_ms) => form.stamp(time_ms));
+  const syslog = message.syslog ? await openSyslog() : undefined;
+  if (syslog) {
+    const sink = syslogSink(syslog.send, facilityNumber(conf.syslog_facility) ?? 2, (time_ms) => form.stamp(time_ms));
     return { log: make(sink), flush: async () => {} };
   }
-  const lines = new LineSink(async (text) => say({ kind: "log", text }), clock, (record) => form.line(record));
+  const lines = new LineSink((text) => say({ kind: "log", text }), clock, (record) => form.line(record));
   return { log: make(lines.write), flush: () => lines.flush() };
 }

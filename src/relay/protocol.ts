@@ -7,6 +7,7 @@ import type { ConfTexts } from "../conf/load.ts";
  *
  *   master                          relay
  *   begin        ------------------>          conf texts, sockets, who to become
+ *                <------------------ opened   the files to follow; said before privileges are dropped
  *                <------------------ ready | failed
  *   table        ------------------>          new bytes of a file that changed
  *                <------------------ again    they were half-written: read it later
@@ -16,6 +17,7 @@ import type { ConfTexts } from "../conf/load.ts";
  *   wake, inherit ----------------->          there may be work; what the retired one knew
  *   stop         ------------------>          finish what is in hand, end
  *                <------------------ refused  batches that must not reappear
+ *   refused      ------------------>          the same, to whoever else is alive
  */
 
 export interface ServiceSocket {
@@ -49,6 +51,8 @@ export interface Begin {
   readonly refused: readonly RefusedBatch[];
   /** Says that another generation is still at work: scheduling begins with `inherit`. */
   readonly wait: boolean;
+  /** The mail log goes to syslog, where each process writes for itself; otherwise to the master. */
+  readonly syslog: boolean;
   readonly verbose: boolean;
 }
 
@@ -76,6 +80,7 @@ export type ToRelay =
   | { readonly kind: "inherit"; readonly state: unknown }
   | { readonly kind: "wake" }
   | { readonly kind: "flush" }
+  | { readonly kind: "refused"; readonly batches: readonly RefusedBatch[] }
   | { readonly kind: "stop" };
 
 /** A file that tables are made from. The master watches it. */
@@ -87,7 +92,8 @@ export interface WatchedFile {
 }
 
 export type FromRelay =
-  | { readonly kind: "ready"; readonly files: readonly WatchedFile[]; readonly notes: readonly string[] }
+  | { readonly kind: "opened"; readonly files: readonly WatchedFile[] }
+  | { readonly kind: "ready"; readonly notes: readonly string[] }
   | { readonly kind: "failed"; readonly text: string; readonly status: number }
   | { readonly kind: "again"; readonly path: string }
   | { readonly kind: "log"; readonly text: string }
@@ -97,3 +103,47 @@ export type FromRelay =
 
 /** How large a table's file may be that is read whole and handed over. */
 export const tableFileLimit_bytes = 512 * 1024 * 1024;
+
+/** What a relay sent, if it is one of its messages. The relay has no privileges, and may have been taken over. */
+export function parseFromRelay(received: unknown): FromRelay | undefined {
+  const message = received as Readonly<Record<string, unknown>> | null;
+  if (typeof message !== "object" || message === null) return undefined;
+  switch (message.kind) {
+    case "opened":
+      return isList(message.files, isWatchedFile) ? { kind: "opened", files: message.files } : undefined;
+    case "ready":
+      return isList(message.notes, isText) ? { kind: "ready", notes: message.notes } : undefined;
+    case "failed":
+      if (!isText(message.text) || !isCount(message.status)) return undefined;
+      return { kind: "failed", text: message.text, status: message.status };
+    case "again":
+      return isText(message.path) ? { kind: "again", path: message.path } : undefined;
+    case "log":
+      return isText(message.text) ? { kind: "log", text: message.text } : undefined;
+    case "retired":
+      return { kind: "retired", state: message.state };
+    case "wake":
+      return { kind: "wake" };
+    case "refused":
+      return isList(message.batches, isBatch) ? { kind: "refused", batches: message.batches } : undefined;
+    default:
+      return undefined;
+  }
+}
+
+const isText = (value: unknown): value is string => typeof value === "string";
+const isCount = (value: unknown): value is number => typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+
+function isList<Item>(value: unknown, isItem: (each: unknown) => each is Item): value is Item[] {
+  return Array.isArray(value) && value.every(isItem);
+}
+
+function isWatchedFile(value: unknown): value is WatchedFile {
+  const file = value as Partial<WatchedFile> | null;
+  return isText(file?.path) && (file.role === "index" || file.role === "source") && isCount(file.limit_bytes);
+}
+
+function isBatch(value: unknown): value is RefusedBatch {
+  const batch = value as Partial<RefusedBatch> | null;
+  return isText(batch?.owner) && isCount(batch.batch);
+}

@@ -17,11 +17,11 @@ export interface RejectedSubmission {
   readonly text: Buffer;
 }
 
-/** The notification; undefined where nobody is to be told (it came from the null sender). Rejects as notifications() does. */
+/** The notifications; none where nobody is to be told (it came from the null sender). Rejects as notifications() does. */
 export async function rejectionNotice(
   { id, sender, head, arrival_ms, reply, text }: RejectedSubmission,
   bounce: BounceParts,
-): Promise<NewMessage | undefined> {
+): Promise<readonly NewMessage[]> {
   const lineEnds = new LineEnds();
   const body = Buffer.concat([lineEnds.convert(text), lineEnds.end()]);
   const envelope: Envelope = {
@@ -57,6 +57,6 @@ export async function rejectionNotice(
     remoteReply: undefined,
   }));
   const chunks = { chunk: async (index: number) => (index === 0 ? body : undefined) };
-  const [notice] = await notifications({ kind: "failure", envelope, results, body: chunks }, bounce);
-  return notice?.message;
+  const notices = await notifications({ kind: "failure", envelope, results, body: chunks }, bounce);
+  return notices.map(({ message }) => message);
 }

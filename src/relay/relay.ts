@@ -19,6 +19,7 @@ import { SmtpServer } from "../smtpd/server.ts";
 import type { Answer } from "../table/maps.ts";
 import { TlsPolicies } from "../tls/policy.ts";
 import type { Listener } from "../runtime/net.ts";
+import { findAccountById } from "../runtime/accounts.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Configuration, SmtpdService, SmtpTransport } from "./configuration.ts";
 import { FreeSpace } from "./free-space.ts";
@@ -48,11 +49,11 @@ export interface RelayParts {
   readonly maildrop: string;
   /** Where the queue's file is, for its free space. */
   readonly queueDirectory: string;
-  /** The store is broken; this relay can only end. */
+  /** The store is broken; this relay can only end. May be called more than once. */
   readonly failed: (error: unknown) => void;
 }
 
-/** How many accepted messages wait for schedule(); beyond it the scheduler looks into the store for them. */
+/** How many accepted messages wait for schedule(); beyond it, scheduling begins. */
 const heldBack = 10_000;
 
 export class Relay {
@@ -68,6 +69,7 @@ export class Relay {
   readonly #limits: ClientLimits;
   #waiting: Envelope[] | undefined = [];
   #staleTimer: { cancel(): void } | undefined;
+  #endedOnce: Promise<void> | undefined;
 
   constructor(parts: RelayParts) {
     this.#parts = parts;
@@ -91,7 +93,13 @@ export class Relay {
       recipients: (address) => expandRecipient(this.#router, this.#router.rewriter.rewrite(address)),
     };
     this.#space = new FreeSpace({ ...runtime, log }, parts.queueDirectory, conf);
-    const submission: SubmissionParts = { cleanup, store, log: log.as("cleanup"), accepted: (each) => this.#accepted(each) };
+    const submission: SubmissionParts = {
+      cleanup,
+      store,
+      log: log.as("cleanup"),
+      accepted: (each) => this.#accepted(each),
+      failed: parts.failed,
+    };
     for (const service of configuration.smtpd) this.#servers.set(service, this.#server(service, submission, isOwn));
     const transports = new Map<string, Deliver>();
     for (const transport of configuration.transports) {
@@ -119,7 +127,13 @@ export class Relay {
       log: log.as("pickup"),
       scanLimit: conf.maildrop_scan_limit,
       ports: {
-        authorized: authorizedUser(conf.authorized_submit_users, materials.submitUsers, runtime.processes.uid()),
+        authorized: authorizedUser({
+          words: conf.authorized_submit_users,
+          nameOf: async (uid) => (await findAccountById(runtime.files, uid))?.[0],
+          maps: materials.tables.maps,
+          file: materials.tables.file,
+          relayUid: runtime.processes.uid(),
+        }),
         begin: (each) => {
           const reject = (rejected: RejectedSubmission) => rejectionNotice(rejected, bounce);
           return beginSubmission(each, { ...submission, reject }, `${each.uid}`);
@@ -143,6 +157,7 @@ export class Relay {
   /** Scheduling begins; `state` is what a predecessor knew of destinations. */
   schedule(state: SchedulerState | undefined): void {
     const waiting = this.#waiting;
+    // Begun already, or closing: look() does nothing then.
     if (!waiting) return this.scheduler.look();
     this.#waiting = undefined;
     if (state) this.scheduler.restore(state);
@@ -152,11 +167,11 @@ export class Relay {
 
   /** A successor serves. Takes nothing new; resolves when sessions and deliveries are finished. `handedOver` is called first, with what the successor should know. */
   async retire(handedOver: (state: SchedulerState) => void, wake: () => void): Promise<void> {
-    await this.#closeListeners();
+    this.#closeListeners();
     handedOver(this.scheduler.stateForSuccessor());
     const picked = this.#pickup.close();
     const sessions = Promise.all([...this.#servers.values()].map((server) => server.finish()));
-    await this.scheduler.close();
+    await this.#closeScheduler();
     wake();
     // Sessions that go on still bring mail: it is put back at once, for the successor.
     const waker = this.#parts.runtime.clock.after(wakeInterval_ms, function again() {
@@ -169,17 +184,26 @@ export class Relay {
     wake();
   }
 
-  /** Ends in order: clients are told to come back, deliveries in hand are finished. */
+  /** Ends in order: clients are told to come back, deliveries in hand are finished. Also while it retires. */
   async stop(): Promise<void> {
-    await this.#closeListeners();
+    this.#closeListeners();
     const sessions = Promise.all([...this.#servers.values()].map((server) => server.close()));
     // A client that stalls in the middle of a message has not been told that it was taken.
     const cut = this.#parts.runtime.clock.after(stalledSession_ms, () => {
       for (const server of this.#servers.values()) server.destroy();
     });
-    await Promise.all([this.#pickup.close(), this.scheduler.close(), sessions]);
+    await Promise.all([this.#pickup.close(), this.#closeScheduler(), sessions]);
     cut.cancel();
     await this.#end();
+  }
+
+  /** What still waits for schedule() goes back to the store, too: a closing scheduler puts back what it is given. */
+  async #closeScheduler(): Promise<void> {
+    const closed = this.scheduler.close();
+    const waiting = this.#waiting ?? [];
+    this.#waiting = undefined;
+    for (const envelope of waiting) this.scheduler.enqueue(envelope);
+    await closed;
   }
 
   flush(which: FlushWhich): Promise<number> {
@@ -208,16 +232,25 @@ export class Relay {
   #accepted(envelope: Envelope): void {
     if (!this.#waiting) return this.scheduler.enqueue(envelope);
     if (this.#waiting.length < heldBack) this.#waiting.push(envelope);
-    // Ours in the store all the same: it is found when we have gone, or are asked to look.
-    else this.schedule(undefined);
+    else {
+      // A predecessor that takes this long does not hold us up any more.
+      this.schedule(undefined);
+      this.scheduler.enqueue(envelope);
+    }
   }
 
-  async #closeListeners(): Promise<void> {
+  #closeListeners(): void {
     // close() resolves when its connections have ended, too: that is waited for elsewhere.
-    for (const listener of this.#listeners) void listener.close();
+    for (const listener of this.#listeners.splice(0)) void listener.close();
   }
 
-  async #end(): Promise<void> {
+  /** Once, whoever asks: a relay may be told to stop while it retires. */
+  #end(): Promise<void> {
+    this.#endedOnce ??= this.#endNow();
+    return this.#endedOnce;
+  }
+
+  async #endNow(): Promise<void> {
     this.#staleTimer?.cancel();
     this.#space.close();
     await Promise.all(this.#clients.map((client) => client.close()));

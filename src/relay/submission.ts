@@ -13,9 +13,11 @@ import type { Intake, IntakeResult, Transaction } from "../smtpd/ports.ts";
  */
 export interface SubmissionParts {
   readonly cleanup: Cleanup;
-  readonly store: Pick<QueueStore, "accept" | "remove" | "nextId">;
+  readonly store: Pick<QueueStore, "acceptAll" | "nextId">;
   /** Called with what was accepted, after that. */
   readonly accepted: (envelope: Envelope) => void;
+  /** Called when the store answers nothing any more. */
+  readonly failed: (error: unknown) => void;
   readonly log: Log;
 }
 
@@ -85,32 +87,32 @@ function refused(answer: Reply): IntakeResult {
 async function store(
   messages: readonly NewMessage[],
   source: string | undefined,
-  { store: queue, accepted, log }: SubmissionParts,
+  { store: queue, accepted, log, failed }: SubmissionParts,
 ): Promise<Reply | undefined> {
+  let stored: readonly Envelope[];
   try {
-    const stored = await Promise.allSettled(
-      messages.map((each, index) => queue.accept(each, source && (index === 0 ? source : `${source}:${index}`))),
-    );
-    const failed = stored.find((each) => each.status === "rejected");
-    if (!failed) {
-      for (const each of stored) if (each.status === "fulfilled" && !each.value.repeated) accepted(each.value.envelope);
-      return undefined;
-    }
-    // What was refused must not be delivered in part.
-    const kept = stored.flatMap((each) => (each.status === "fulfilled" ? [each.value.envelope.id] : []));
-    if (kept.length > 0) await queue.remove(kept);
-    throw failed.reason;
+    stored = await queue.acceptAll(messages, source);
   } catch (error) {
     if (!(error instanceof QueueError)) throw error;
     log.warning(`${messages[0]?.id}: write queue file: ${error.message}`);
+    if (error.kind === "failed") failed(error);
     return error.kind === "full" ? noRoom : tryLater;
   }
+  for (const envelope of stored) {
+    try {
+      accepted(envelope);
+    } catch (error) {
+      // It is in the queue, whatever is wrong with us: nobody may be told otherwise.
+      log.panic(`${envelope.id}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    }
+  }
+  return undefined;
 }
 
 /** A message from sendmail. A refusal for good cannot be told to anybody but its sender, by mail. */
 export function beginSubmission(
   submission: Submission,
-  parts: SubmissionParts & { readonly reject: (rejected: RejectedSubmission) => Promise<NewMessage | undefined> },
+  parts: SubmissionParts & { readonly reject: (rejected: RejectedSubmission) => Promise<readonly NewMessage[]> },
   user: string,
 ): SubmissionIntake {
   const { head, uid, source, arrival_ms } = submission;
@@ -146,8 +148,8 @@ export function beginSubmission(
       if (result.kind === "messages") return outcome(await store(result.messages, source, parts));
       if (result.reply.code < 500) return { kind: "retry", reason: result.reply.text };
       const text = Buffer.concat(begun);
-      const notice = await parts.reject({ id, sender, head, arrival_ms, reply: result.reply, text });
-      return notice ? outcome(await store([notice], source, parts)) : { kind: "taken" };
+      const notices = await parts.reject({ id, sender, head, arrival_ms, reply: result.reply, text });
+      return outcome(await store(notices, source, parts));
     },
     abandon: () => message.abandon(),
   };

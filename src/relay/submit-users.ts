@@ -1,34 +1,59 @@
-import { findAccount } from "../runtime/accounts.ts";
-import type { Files } from "../runtime/files.ts";
+import { splitList } from "../conf/param.ts";
+import { type Answer, type Maps } from "../table/maps.ts";
 
-/** The numbers of the users that a list names; a name that the system does not know has none. */
-export async function submitUserIds(words: readonly string[], files: Files): Promise<ReadonlyMap<string, number>> {
-  const ids = new Map<string, number>();
-  for (const word of words) {
-    const name = word.replace(/^!/, "");
-    if (name.includes(":") || /^\d+$/.test(name)) continue;
-    const account = await findAccount(files, name);
-    if (account) ids.set(name, account.uid);
-  }
-  return ids;
+export interface SubmitUsers {
+  /** authorized_submit_users, as words. */
+  readonly words: readonly string[];
+  /** The login name of a user; undefined where the system knows none. */
+  readonly nameOf: (uid: number) => Promise<string | undefined>;
+  readonly maps: (references: readonly string[]) => Maps;
+  /** The text of a /file; undefined where it could not be read. */
+  readonly file: (path: string) => string | undefined;
+  /** Who the relay is. */
+  readonly relayUid: number;
 }
+
+/** /files that name /files, to this depth. */
+const nestingLimit = 20;
 
 /**
  * May this user submit mail (authorized_submit_users)? The first word that names the user
- * decides: a login name, a number, or static: for anybody. Root and the relay itself always may.
+ * decides: a login name, a number, a table that has the name or the number, a /file of such words, or static: for anybody.
+ * Root and the relay itself always may. Rejects with TableError where a table cannot tell.
  */
-export function authorizedUser(
-  words: readonly string[],
-  ids: ReadonlyMap<string, number>,
-  relayUid: number,
-): (uid: number) => boolean {
-  return (uid) => {
+export function authorizedUser({ words, nameOf, maps, file, relayUid }: SubmitUsers): (uid: number) => Promise<boolean> {
+  return async (uid) => {
     if (uid === 0 || uid === relayUid) return true;
-    for (const word of words) {
-      const negated = word.startsWith("!");
-      const name = negated ? word.slice(1) : word;
-      if (name.startsWith("static:") || name === String(uid) || ids.get(name) === uid) return !negated;
-    }
-    return false;
+    const first = words[0] ?? "";
+    if (first.startsWith("static:")) return true;
+    const names = [await nameOf(uid), String(uid)].filter((name) => name !== undefined);
+    return (await decide(words, names, 0)) ?? false;
   };
+
+  async function decide(among: readonly string[], names: readonly string[], depth: number): Promise<boolean | undefined> {
+    for (const word of among) {
+      const pattern = word.replace(/^!+/, "");
+      const positive = (word.length - pattern.length) % 2 === 0;
+      const found = await matches(pattern, names, depth);
+      if (found !== undefined) return positive ? found : !found;
+    }
+    return undefined;
+  }
+
+  /** Undefined: it does not speak of this user. */
+  async function matches(pattern: string, names: readonly string[], depth: number): Promise<boolean | undefined> {
+    if (pattern.startsWith("/")) {
+      if (depth >= nestingLimit) return undefined;
+      const lines = (file(pattern) ?? "").split("\n").map((line) => line.replace(/#.*/, ""));
+      return decide(lines.flatMap((line) => splitList(line)), names, depth + 1);
+    }
+    if (pattern.startsWith("static:")) return true;
+    if (!pattern.includes(":")) return names.includes(pattern) || undefined;
+    const table = maps([pattern]);
+    for (const name of names) {
+      const answer: Answer<string | undefined> = table.find(name);
+      if ((await answer) !== undefined) return true;
+    }
+    return undefined;
+  }
 }

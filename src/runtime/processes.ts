@@ -13,6 +13,7 @@ export interface Child {
   kill(signal: NodeJS.Signals): void;
   /** Closes the channel and no longer waits for the child: it goes on by itself. */
   leave(): void;
+  /** Resolves after the last message was told. */
   readonly exited: Promise<ChildExit>;
 }
 
@@ -32,16 +33,10 @@ export interface SpawnOptions {
   readonly detached?: boolean;
 }
 
-/** A child whose standard input stays open, as `logger` needs it. */
-export interface Feed {
-  write(text: string): void;
-  end(): void;
-  readonly exited: Promise<ChildExit>;
-}
-
 /** Our way to the process that started us, when it gave us a channel. */
 export interface Parent {
-  send(message: unknown): void;
+  /** Resolves when the message is out of our hands; when the parent is gone, too. Await the last one before exiting: what still waits is lost. */
+  send(message: unknown): Promise<void>;
   listen(message: (message: unknown) => void, gone: () => void): void;
 }
 
@@ -53,10 +48,11 @@ export interface Processes {
   readonly parent: Parent | undefined;
   /** Never through a shell. Throws Node's error (ENOENT, EACCES) when the program cannot be started. */
   spawn(program: string, args: readonly string[], options: SpawnOptions): Promise<Child>;
-  feed(program: string, args: readonly string[]): Feed;
   /** Sends a signal; false when there is no such process. "0" only asks whether there is. */
   signal(pid: number, signal: NodeJS.Signals | 0): boolean;
   onSignal(signal: NodeJS.Signals, handle: () => void): void;
+  /** Called with what nobody caught. The process is in an unknown state: `handle` may say so, and has to end it. */
+  onBug(handle: (error: unknown) => void): void;
   uid(): number;
   /** Sets the creation mask, returns the one before. */
   umask(mask: number): number;
@@ -78,9 +74,14 @@ function assertNoWayBack(): void {
   }
 }
 
+/** Resolves when the child has ended and all that it sent has been told: its last words may come after its end. */
 function exitOf(child: ChildProcess): Promise<ChildExit> {
   return new Promise((resolve) => {
-    child.once("exit", (status, signal) => resolve({ status: status ?? undefined, signal: signal ?? undefined }));
+    child.once("exit", (status, signal) => {
+      const told = () => resolve({ status: status ?? undefined, signal: signal ?? undefined });
+      if (child.connected) child.once("disconnect", told);
+      else told();
+    });
   });
 }
 
@@ -126,9 +127,11 @@ async function start(program: string, args: readonly string[], options: SpawnOpt
 }
 
 const parent: Parent = {
-  send: (message) => {
-    if (process.connected) process.send?.(message as object, undefined, undefined, () => {});
-  },
+  send: (message) =>
+    new Promise((resolve) => {
+      if (process.connected) process.send?.(message as object, undefined, undefined, () => resolve());
+      else resolve();
+    }),
   listen(message, gone) {
     process.on("message", message);
     process.on("disconnect", gone);
@@ -141,14 +144,6 @@ export const realProcesses: Processes = {
   self: { program: process.execPath, args: process.execArgv },
   parent: process.channel ? parent : undefined,
   spawn: start,
-  feed(program, args) {
-    const child = spawn(program, [...args], { stdio: ["pipe", "ignore", "ignore"] });
-    const exited = exitOf(child);
-    child.on("error", () => {});
-    child.stdin.on("error", () => {});
-    child.unref();
-    return { write: (text) => void child.stdin.write(text), end: () => child.stdin.end(), exited };
-  },
   signal(pid, signal) {
     try {
       return process.kill(pid, signal);
@@ -158,6 +153,7 @@ export const realProcesses: Processes = {
     }
   },
   onSignal: (signal, handle) => void process.on(signal, handle),
+  onBug: (handle) => void process.on("uncaughtException", handle),
   uid: () => process.getuid?.() ?? 0,
   umask: (mask) => process.umask(mask),
   become({ uid, gid, groups }) {

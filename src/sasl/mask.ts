@@ -21,9 +21,11 @@ export class Mask {
     const bytes = typeof secret === "string" ? Buffer.from(secret) : secret;
     if (bytes.length === 0) return;
     const text = bytes.toString("utf8");
-    this.#plain.add(text.toLowerCase());
-    this.#plain.add(bytes.toString("latin1").toLowerCase());
-    this.#plain.add(encodeURIComponent(bytes.toString("latin1")).toLowerCase());
+    this.#plain.add(folded(text));
+    // As it looks once a reply has been made fit to be shown: without control characters, trimmed.
+    this.#plain.add(folded(text.replace(/[\x00-\x1f\x7f-\x9f]/g, "?").trim()) || folded(text));
+    this.#plain.add(folded(bytes.toString("latin1")));
+    this.#plain.add(folded(encodeURIComponent(text)));
     this.#encoded.add(bytes.toString("hex"));
     this.#encoded.add(unpadded(bytes));
   }
@@ -44,16 +46,28 @@ export class Mask {
       if (encoded.includes(bare)) return true;
       if (encoded.length >= pieceLength && (bare.includes(encoded) || overlaps(bare, encoded))) return true;
     }
-    const decoded = Buffer.from(token, "base64").toString("latin1").toLowerCase();
+    const decoded = folded(Buffer.from(token, "base64").toString("latin1"));
     for (const secret of this.#plain) if (secret.length > shortLength && decoded.includes(secret)) return true;
     return false;
   }
 }
 
+/**
+ * In lower case, one unit after the other: places in it are places in the text, and what is equal stays equal
+ * whatever stands around it (toLowerCase() makes two units of "İ", and one of two sigmas of "Σ").
+ */
+function folded(text: string): string {
+  if (/^[\x00-\x7f]*$/.test(text)) return text.toLowerCase();
+  return text.replace(/[^a-z]/g, (unit) => {
+    const lower = unit.toLowerCase();
+    return lower.length === 1 ? lower : unit;
+  });
+}
+
 /** A short secret is only taken out where it stands alone: anywhere else it is chance, and "***" would tell. */
 function withoutSecret(text: string, secret: string): string {
-  const lower = text.toLowerCase();
-  if (lower.length !== text.length || !lower.includes(secret)) return text;
+  const lower = folded(text);
+  if (!lower.includes(secret)) return text;
   const short = secret.length <= shortLength;
   let result = "";
   let from = 0;

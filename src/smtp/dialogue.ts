@@ -6,8 +6,9 @@
  * connection is idle, and anything that happens on it makes it dead.
  *
  * Invariants
- *  1. A listener is told of a break once, and of nothing after it.
+ *  1. A listener is told of a break once, and of nothing after it; one that comes when it has happened, too.
  *  2. A deadline covers the whole of what is awaited, however slowly it drips in.
+ *  3. A reply that was there before its command was said answers nothing: it breaks the conversation off.
  */
 
 import { ReplyParser, type ServerReply } from "../rfc5321/reply-parser.ts";
@@ -30,6 +31,10 @@ export class Dialogue {
   readonly #parser = new ReplyParser();
   #listener: Listener | undefined;
   #dead = false;
+  /** What a listener who comes too late is told. */
+  #why: Break = "lost";
+  /** Something has come already that cannot be the answer to what is said now. */
+  #ahead = false;
   #deadline_ms = Number.POSITIVE_INFINITY;
   #timer: Timer | undefined;
   #wakesAt_ms = Number.POSITIVE_INFINITY;
@@ -56,7 +61,8 @@ export class Dialogue {
   }
 
   attend(listener: Listener): void {
-    this.#listener = listener;
+    if (this.#dead) queueMicrotask(() => listener.onBreak(this.#why));
+    else this.#listener = listener;
   }
 
   /** The conversation is over: from now on the connection is idle. */
@@ -65,13 +71,19 @@ export class Dialogue {
     this.#deadline_ms = Number.POSITIVE_INFINITY;
   }
 
+  /** It is our turn: what is said next is answered by what comes from now on. */
+  turn(): void {
+    this.#ahead = this.unread;
+  }
+
   /** False: wait for onDrained. */
   send(bytes: string | Uint8Array): boolean {
-    return this.#connection.write(bytes);
+    return this.#dead || this.#connection.write(bytes);
   }
 
   /** Unless something else is set meanwhile, this conversation breaks off by timeout in so many seconds. */
   within(seconds: number): void {
+    if (this.#dead) return;
     const now = this.#clock.monotonic();
     this.#deadline_ms = now + seconds * 1000;
     if (this.#deadline_ms < this.#wakesAt_ms) this.#wakeAt(this.#deadline_ms, now);
@@ -121,10 +133,12 @@ export class Dialogue {
     for (let event = this.#parser.next(); event !== undefined; event = this.#parser.next()) {
       if (event.kind === "reply") {
         if (event.code < 200 || event.code > 699) this.#break("code");
-        else if (this.#listener) this.#listener.onReply(event);
+        else if (this.#listener && !this.#ahead) this.#listener.onReply(event);
         else this.#break("unsolicited");
-      } else if (event.kind === "junk") this.#listener?.onJunk(event.line);
-      else this.#break(event.kind);
+      } else if (event.kind === "junk") {
+        this.#ahead &&= this.unread;
+        this.#listener?.onJunk(event.line);
+      } else this.#break(event.kind);
       if (this.#dead) return;
     }
     // Half a reply that nobody asked for is one too many.
@@ -134,6 +148,7 @@ export class Dialogue {
   #break(why: Break): void {
     if (this.#dead) return;
     const listener = this.#listener;
+    this.#why = why;
     this.destroy();
     listener?.onBreak(why);
   }

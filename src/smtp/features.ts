@@ -80,12 +80,15 @@ function take(found: Growing, word: string, argument: string): void {
   }
 }
 
+/** Whoever says nonsense says it often. */
+const mostWarnings = 3;
+
 function takeSize(found: Growing, argument: string): void {
   const [limit = ""] = argument.split(/\s/, 1);
   found.size = true;
   if (limit === "") return;
   if (/^\d{1,15}$/.test(limit)) found.sizeLimit = Number(limit);
-  else found.warnings.push(`bad EHLO SIZE limit "${limit}"`);
+  else if (found.warnings.length < mostWarnings) found.warnings.push(`bad EHLO SIZE limit "${limit.slice(0, 100)}"`);
 }
 
 /** The first word of a reply's text, "" where there is none. */

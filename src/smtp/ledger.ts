@@ -51,7 +51,9 @@ export class Ledger {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #results: RecipientResult[] = [];
-  #left: Target[];
+  #left: readonly Target[];
+  /** Done, and still in #left: taken out of it all together when somebody asks, so that work stays linear. */
+  readonly #gone = new Set<Target>();
   #health: DestinationHealth = { kind: "ok" };
   /** A transaction has been gone through to its end: a later failure is not the destination's. */
   #served = false;
@@ -68,6 +70,10 @@ export class Ledger {
 
   /** Recipients still to be delivered to, in the order in which they go out. */
   get left(): readonly Target[] {
+    if (this.#gone.size > 0) {
+      this.#left = this.#left.filter((target) => !this.#gone.has(target));
+      this.#gone.clear();
+    }
     return this.#left;
   }
 
@@ -127,7 +133,7 @@ export class Ledger {
   /** Everybody left. */
   failAll(failure: Failure, final: boolean, place: Place): void {
     const connected_ms = place.connected_ms ?? this.#clock.monotonic();
-    this.fail(this.#left, failure, final, { ...place, connected_ms });
+    this.fail(this.left, failure, final, { ...place, connected_ms });
   }
 
   #blame(failure: Failure, dsn: string): void {
@@ -136,12 +142,8 @@ export class Ledger {
   }
 
   #drop(which: readonly Target[]): void {
-    if (which === this.#left || which.length === this.#left.length) {
-      this.#left = [];
-      return;
-    }
-    const gone = new Set(which);
-    this.#left = this.#left.filter((target) => !gone.has(target));
+    if (which === this.#left || (this.#gone.size === 0 && which.length === this.#left.length)) this.#left = [];
+    else for (const target of which) this.#gone.add(target);
   }
 
   #write(

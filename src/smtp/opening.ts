@@ -12,14 +12,14 @@ import type { NextHopAddress } from "../dns/nexthop.ts";
 import type { Log } from "../log/log.ts";
 import type { ServerReply } from "../rfc5321/reply-parser.ts";
 import { errorCode } from "../runtime/files.ts";
-import type { Connection } from "../runtime/net.ts";
+import type { Connection, TlsFacts } from "../runtime/net.ts";
 import { type AuthAction, AuthExchange, type AuthFailure } from "../sasl/exchange.ts";
 import type { SaslProperty } from "../sasl/mechanism.ts";
 import { noMechanismText, selectMechanism } from "../sasl/select.ts";
 import type { Answer } from "../table/maps.ts";
 import { TableError } from "../table/table.ts";
 import { requiresTls, usesTls } from "../tls/level.ts";
-import { handshakeOptions, type TlsPolicy } from "../tls/policy.ts";
+import { handshakeOptions, type ServerNames, type TlsPolicy } from "../tls/policy.ts";
 import { distrustText, handshakeText, judge } from "../tls/verify.ts";
 import type { Credentials } from "./credentials.ts";
 import { Dialogue, type Listener } from "./dialogue.ts";
@@ -224,7 +224,9 @@ class Opening implements Listener {
     this.#asking = true;
     const starting = stage === "receiving the STARTTLS response";
     this.#dialogue.within(starting ? conf.smtp_starttls_timeout : conf.smtp_helo_timeout);
-    if (command !== undefined) this.#dialogue.send(commandLine(command));
+    if (command === undefined) return;
+    this.#dialogue.turn();
+    this.#dialogue.send(commandLine(command));
   }
 
   #logWarnings(): void {
@@ -233,29 +235,38 @@ class Opening implements Listener {
   }
 
   #startTls(): void {
-    const { host, hop, policy, log } = this.#request;
+    const { host, hop, policy } = this.#request;
     const { conf, authorities } = this.#parts;
     const names = { hostname: host.name, nexthop: hop.host };
-    this.#dialogue.startTls(handshakeOptions(policy, names, authorities), conf.smtp_starttls_timeout).then(
-      (facts) => {
-        const verdict = judge(facts, policy, names);
-        this.#secured = true;
-        this.#verified = verdict.matched !== undefined;
-        if (conf.smtp_tls_loglevel > 0) {
-          const distrust = distrustText(facts, policy, names, relayText(host));
-          if (distrust) log.info(distrust);
-          log.info(handshakeText(facts, verdict, relayText(host)));
-        }
-        if (verdict.failure) this.#fail(ownFailure(verdict.failure.dsn, verdict.failure.text), false);
-        else this.#perform(this.#handshake.onTls());
-      },
-      (error: unknown) => {
-        const words = error instanceof Error ? error.message : String(error);
-        log.info(`SSL_connect error to ${relayText(host)}: ${words.replace(/[^\x20-\x7e]/g, "?").slice(0, 300)}`);
-        const about = policy.level === "may" ? "message" : "destination";
-        this.#fail(ownFailure("4.7.5", "Cannot start TLS: handshake failure", about), true);
-      },
-    );
+    this.#dialogue
+      .startTls(handshakeOptions(policy, names, authorities), conf.smtp_starttls_timeout)
+      .then(
+        (facts) => this.#onTls(facts, names),
+        (error: unknown) => this.#onTlsFailure(error),
+      )
+      .catch((error: unknown) => this.#onError(error));
+  }
+
+  #onTls(facts: TlsFacts, names: ServerNames): void {
+    const { host, policy, log } = this.#request;
+    const verdict = judge(facts, policy, names);
+    this.#secured = true;
+    this.#verified = verdict.matched !== undefined;
+    if (this.#parts.conf.smtp_tls_loglevel > 0) {
+      const distrust = distrustText(facts, policy, names, relayText(host));
+      if (distrust) log.info(distrust);
+      log.info(handshakeText(facts, verdict, relayText(host)));
+    }
+    if (verdict.failure) this.#fail(ownFailure(verdict.failure.dsn, verdict.failure.text), false);
+    else this.#perform(this.#handshake.onTls());
+  }
+
+  #onTlsFailure(error: unknown): void {
+    const { host, policy, log } = this.#request;
+    const words = error instanceof Error ? error.message : String(error);
+    log.info(`SSL_connect error to ${relayText(host)}: ${words.replace(/[^\x20-\x7e]/g, "?").slice(0, 300)}`);
+    const about = policy.level === "may" ? "message" : "destination";
+    this.#fail(ownFailure("4.7.5", "Cannot start TLS: handshake failure", about), true);
   }
 
   async #login(): Promise<void> {

@@ -90,6 +90,7 @@ export class Session {
         onBreak: () => resolve(false),
       });
       dialogue.within(seconds);
+      dialogue.turn();
       dialogue.send("RSET\r\n");
     });
   }

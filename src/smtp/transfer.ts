@@ -155,6 +155,7 @@ class Transfer implements Listener {
     }
     this.#await(awaits);
     if (send === undefined) return;
+    this.#session.facts.dialogue.turn();
     if (send === "body") this.#sendBody();
     else if (send === "dot") this.#session.facts.dialogue.send(this.#finalDot());
     else this.#sendCommands(send);

@@ -34,6 +34,8 @@ export class NetworkList {
   readonly #matchers: readonly Matcher[];
   /** The networks that are let in, for checks of the whole. */
   readonly networks: readonly (Network & { readonly negated: boolean })[];
+  /** Names and tables have no part in it. */
+  readonly addressesOnly: boolean;
 
   /** Throws NetworkPatternError for a pattern that is none. `parents`: the parameter is in parent_domain_matches_subdomains. */
   constructor(patterns: readonly string[], sources: NetworkSources, parents = true) {
@@ -64,6 +66,7 @@ export class NetworkList {
     for (const pattern of patterns) add(pattern, false, 0);
     this.#matchers = matchers;
     this.networks = networks;
+    this.addressesOnly = networks.length === matchers.length;
   }
 
   /** `address` is numeric; `name` is "unknown" where there is none. May throw or reject with a TableError. */

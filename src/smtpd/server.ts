@@ -4,13 +4,17 @@
  *
  * Limits: smtpd_session_limit sessions at the same time. Above four fifths of
  * that the time limits become short (smtpd_stress_timeout), so that idle
- * clients make room; beyond it clients get 421 without a look at them.
+ * clients make room; beyond it clients get 421 without a look at them, as many
+ * as turnedAwayLimit at the same time, and those beyond that nothing.
+ * A single client's connections are counted from the first moment, before its
+ * name is known: it cannot fill the server by having a slow name server.
  */
 import type { Log } from "../log/log.ts";
 import { withoutMapping } from "../rfc5321/ip.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import type { Names } from "../runtime/names.ts";
 import type { Connection } from "../runtime/net.ts";
+import type { Answer } from "../table/maps.ts";
 import type { DialogueClient, DialogueSetting } from "./dialogue.ts";
 import { type ClientEvent, ClientLimits, clientKey } from "./limits.ts";
 import type { SmtpdConf } from "./params.ts";
@@ -50,6 +54,8 @@ export class SmtpServer {
   readonly #stressAt: number;
   /** Connections whose client's name is still being looked up; nothing is read from them. */
   #unnamed = 0;
+  /** Connections that were told to go, and have not gone yet. */
+  #turnedAway = 0;
   #stressed = false;
   #full = false;
   #leaving: "no" | "idle" | "now" = "no";
@@ -81,28 +87,45 @@ export class SmtpServer {
   /** A client has connected. */
   take(connection: Connection): void {
     if (this.#leaving === "now") {
-      turnAway(connection, replies.shuttingDown(this.#options.conf.myhostname));
+      this.#turnAway(connection, replies.shuttingDown(this.#options.conf.myhostname));
       return;
     }
     if (this.#sessions.size + this.#unnamed >= this.#options.conf.smtpd_session_limit) {
       this.#turnAwayBusy(connection);
       return;
     }
-    const address = withoutMapping(connection.remote.address.replace(/%.*/, ""));
-    if (!this.#options.conf.smtpd_peername_lookup) {
-      this.#start(connection, address, "unknown");
-      return;
-    }
-    const name = this.#peers.nameOf(address);
+    const caller = this.#callerOf(withoutMapping(connection.remote.address.replace(/%.*/, "")));
+    const name = this.#nameOf(caller);
     if (typeof name === "string") {
-      this.#start(connection, address, name);
+      this.#start(connection, caller, name);
       return;
     }
     this.#unnamed++;
     void name.then((found) => {
       this.#unnamed--;
-      this.#start(connection, address, found);
+      this.#start(connection, caller, found);
     });
+  }
+
+  #callerOf(address: string): Caller {
+    const { smtpd_client_ipv4_prefix_length, smtpd_client_ipv6_prefix_length } = this.#options.conf;
+    const key = clientKey(address, smtpd_client_ipv4_prefix_length, smtpd_client_ipv6_prefix_length);
+    return { address, key, ...this.#limits.connected(key) };
+  }
+
+  /** Nobody waits for the name of a client that is refused whatever its name is. */
+  #nameOf(caller: Caller): Answer<string> {
+    const { conf, rules } = this.#options;
+    if (!conf.smtpd_peername_lookup) return "unknown";
+    const refused = this.#excess(caller) !== undefined && rules.unlimited.addressesOnly;
+    if (refused && rules.unlimited.matches("unknown", caller.address) !== true) return "unknown";
+    return this.#peers.nameOf(caller.address);
+  }
+
+  #excess({ connections, rate }: Caller): "connections" | "rate" | undefined {
+    const { conf } = this.#options;
+    if (exceeds(connections, conf.smtpd_client_connection_count_limit)) return "connections";
+    return exceeds(rate, conf.smtpd_client_connection_rate_limit) ? "rate" : undefined;
   }
 
   /**
@@ -153,17 +176,33 @@ export class SmtpServer {
   #turnAwayBusy(connection: Connection): void {
     if (!this.#full) this.#options.log.warning(logs.busy(this.#options.conf.smtpd_session_limit));
     this.#full = true;
-    turnAway(connection, replies.busy);
+    this.#turnAway(connection, replies.busy);
   }
 
-  #start(connection: Connection, address: string, name: string): void {
+  /** Says one line to a client that gets no session, and hangs up whatever the client does. */
+  #turnAway(connection: Connection, text: string): void {
+    if (this.#turnedAway >= turnedAwayLimit) {
+      connection.destroy();
+      return;
+    }
+    this.#turnedAway++;
+    const late = this.#options.clock.after(turnedAway_ms, () => connection.destroy(), { idle: true });
+    const closed = (): void => {
+      late.cancel();
+      this.#turnedAway--;
+    };
+    connection.listen({ data() {}, drained() {}, ended: () => connection.destroy(), closed });
+    connection.end(`${text}\r\n`);
+  }
+
+  #start(connection: Connection, caller: Caller, name: string): void {
     const { conf, ports, clock } = this.#options;
+    const { address, key } = caller;
     const port = conf.smtpd_client_port_logging ? `:${connection.remote.port}` : "";
     const client: Client = { name, address, port: connection.remote.port, shown: `${name}[${address}]${port}` };
     const slot = this.#free.pop() ?? this.#logs.length;
     const log = this.#logOf(slot);
     log.info(logs.connect(client));
-    const key = clientKey(address, conf.smtpd_client_ipv4_prefix_length, conf.smtpd_client_ipv6_prefix_length);
     const session = new Session({
       connection,
       client,
@@ -183,32 +222,24 @@ export class SmtpServer {
     });
     this.#sessions.add(session);
     if (!this.#stressed && this.#sessions.size > this.#stressAt) this.#stress();
-    const { connections, rate } = this.#limits.connected(key);
-    const opened = this.#look(session, client, key, connections, rate, log);
+    const opened = this.#look(session, client, caller, log);
     if (opened instanceof Promise) void opened.catch((error) => this.#cannotTell(session, log, error));
     if (this.#leaving !== "no") session.leave(this.#leaving);
   }
 
   /** Finds out what the client may, and begins; at once where no table has to be asked. */
-  #look(
-    session: Session,
-    client: Client,
-    key: string,
-    connections: number,
-    rate: number,
-    log: Log,
-  ): void | Promise<void> {
+  #look(session: Session, client: Client, caller: Caller, log: Log): void | Promise<void> {
     const { mynetworks, unlimited, mayBareLf } = this.#options.rules;
     const { name, address } = client;
     try {
       const answers = [mynetworks, unlimited, mayBareLf].map((list) => list.matches(name, address));
       if (answers.some((answer) => answer instanceof Promise)) {
         return Promise.all(answers).then(([trusted, free, bare]) =>
-          this.#begin(session, client, key, { connections, rate }, trusted === true, free === true, bare === true, log),
+          this.#begin(session, client, caller, trusted === true, free === true, bare === true, log),
         );
       }
       const [trusted, free, bare] = answers;
-      this.#begin(session, client, key, { connections, rate }, trusted === true, free === true, bare === true, log);
+      this.#begin(session, client, caller, trusted === true, free === true, bare === true, log);
     } catch (error) {
       this.#cannotTell(session, log, error);
     }
@@ -217,17 +248,17 @@ export class SmtpServer {
   #begin(
     session: Session,
     client: Client,
-    key: string,
-    { connections, rate }: { connections: number; rate: number },
+    caller: Caller,
     inMynetworks: boolean,
     unlimited: boolean,
     mayBareLf: boolean,
     log: Log,
   ): void {
     const { conf, service } = this.#options;
-    const tooMany = exceeds(connections, conf.smtpd_client_connection_count_limit);
-    const tooOften = exceeds(rate, conf.smtpd_client_connection_rate_limit);
-    if (!unlimited && (tooMany || tooOften)) {
+    const excess = unlimited ? undefined : this.#excess(caller);
+    if (excess) {
+      const { connections, rate } = caller;
+      const tooMany = excess === "connections";
       log.warning(
         tooMany ? logs.concurrency(connections, client, service) : logs.connectionRate(rate, client, service),
       );
@@ -239,7 +270,7 @@ export class SmtpServer {
       recipient: !unlimited && conf.smtpd_client_recipient_rate_limit > 0,
     };
     const count: DialogueClient["count"] = (event: Exclude<ClientEvent, "connection">) =>
-      limited[event] ? this.#limits.count(key, event) : 0;
+      limited[event] ? this.#limits.count(caller.key, event) : 0;
     session.begin({ client, inMynetworks, mayBareLf, count });
   }
 
@@ -269,12 +300,18 @@ export class SmtpServer {
   }
 }
 
-function exceeds(count: number, limit: number): boolean {
-  return limit > 0 && count > limit;
+/** How long a client that was turned away may take to go, and how many of them are waited for. */
+const turnedAway_ms = 1000;
+const turnedAwayLimit = 500;
+
+/** Who has connected, as far as its address tells; counted already. */
+interface Caller {
+  readonly address: string;
+  readonly key: string;
+  readonly connections: number;
+  readonly rate: number;
 }
 
-/** Says one line to a client that gets no session. */
-function turnAway(connection: Connection, text: string): void {
-  connection.listen({ data() {}, drained() {}, ended: () => connection.destroy(), closed() {} });
-  connection.end(`${text}\r\n`);
+function exceeds(count: number, limit: number): boolean {
+  return limit > 0 && count > limit;
 }

@@ -1,6 +1,7 @@
 /**
- * The socket side of one SMTP session: bytes in lines and messages, replies
- * out, deadlines. What is said is decided in dialogue.ts.
+ * The socket side of one SMTP session: it moves bytes between the connection,
+ * the dialogue (which decides what is said: dialogue.ts) and a message's intake.
+ * Lines are found in client-input.ts; how long a client may take is in deadline.ts.
  *
  * Modes
  *   commands  reading command lines
@@ -13,14 +14,14 @@
  * Replies are gathered and go out in one write, when no complete command is
  * left or before a wait for the queue.
  *
- * The deadline: smtpd_timeout for each whole command from the reply before it;
- * bytes that dribble in do not move it. In a message, bytes buy time at
- * smtpd_min_data_rate. It does not run while we are the ones who are slow.
+ * An exception ends this session with 421, and no other: everything that comes
+ * in from outside (an event, a timer, a promise) enters through #guarded.
  */
-import { isUtf8 } from "node:buffer";
 import type { Log } from "../log/log.ts";
-import type { Clock, Timer } from "../runtime/clock.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { Connection, ConnectionEvents } from "../runtime/net.ts";
+import { ClientInput } from "./client-input.ts";
+import { Deadline } from "./deadline.ts";
 import { type Action, Dialogue, type DialogueClient, type DialogueSetting } from "./dialogue.ts";
 import { Incoming } from "./incoming.ts";
 import type { Client, IntakeResult, RecipientFacts, SmtpdPorts, Transaction } from "./ports.ts";
@@ -30,8 +31,9 @@ type Mode = "commands" | "message" | "waiting" | "over";
 
 /** So much input is kept while we are busy; the rest waits in the kernel. */
 const inputLimit_bytes = 64 * 1024;
-/** How long a client that was told goodbye may take to close. */
+/** How long a client that was told goodbye may take to close; one that was refused before it could say anything, less. */
 const linger_ms = 10_000;
+const refusedLinger_ms = 1000;
 
 export interface SessionParts {
   readonly connection: Connection;
@@ -48,11 +50,10 @@ export interface SessionParts {
 
 export class Session implements ConnectionEvents {
   readonly #parts: SessionParts;
+  readonly #input = new ClientInput();
+  readonly #deadline: Deadline;
   #dialogue: Dialogue | undefined;
   #mode: Mode = "waiting";
-  #input: Buffer | undefined;
-  #at = 0;
-  #skipped = "";
   #out = "";
   #blocked = false;
   #paused = false;
@@ -61,22 +62,26 @@ export class Session implements ConnectionEvents {
   #ended = false;
   #summed = false;
   #leaving: "no" | "idle" | "now" = "no";
-  #timer: Timer | undefined;
-  #deadline_ms = 0;
   #incoming: Incoming | undefined;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
+    this.#deadline = new Deadline({
+      clock: parts.clock,
+      limit_s: () => parts.timeout_s(),
+      waiting: () => this.#mode === "waiting" && !this.#blocked,
+      passed: () => this.#late(),
+    });
     parts.connection.listen(this);
-    this.#arm();
   }
 
   /** Everything about the client is known: the dialogue begins. */
   begin(own: Omit<DialogueClient, "following">): void {
     if (this.#closed || this.#mode === "over") return;
     const { setting, log } = this.#parts;
-    this.#dialogue = new Dialogue(setting, { ...own, following: () => this.#following() }, log);
-    this.#perform(this.#dialogue.greet());
+    const dialogue = new Dialogue(setting, { ...own, following: () => this.#input.rest }, log);
+    this.#dialogue = dialogue;
+    this.#guarded(() => this.#perform(dialogue.greet()));
     this.#run();
   }
 
@@ -95,9 +100,7 @@ export class Session implements ConnectionEvents {
 
   /** The time limit has become shorter. */
   hurry(): void {
-    if (this.#mode !== "commands") return;
-    this.#deadline_ms = Math.min(this.#deadline_ms, this.#parts.clock.monotonic() + this.#parts.timeout_s() * 1000);
-    this.#arm();
+    if (this.#mode === "commands") this.#deadline.hurry();
   }
 
   destroy(): void {
@@ -108,13 +111,7 @@ export class Session implements ConnectionEvents {
 
   data(bytes: Buffer): void {
     if (this.#mode === "over") return;
-    if (!this.#input) {
-      this.#input = bytes;
-      this.#at = 0;
-    } else {
-      this.#input = Buffer.concat([this.#at > 0 ? this.#input.subarray(this.#at) : this.#input, bytes]);
-      this.#at = 0;
-    }
+    this.#input.add(bytes);
     if (this.#mode === "waiting" || this.#blocked) this.#hold();
     else this.#run();
   }
@@ -132,35 +129,40 @@ export class Session implements ConnectionEvents {
 
   closed(): void {
     this.#closed = true;
-    this.#timer?.cancel();
-    if (this.#incoming?.complete) return; // the queue has it in hand; #committed goes on from here
-    if (this.#mode !== "over") this.#lost();
+    this.#deadline.cancel();
+    if (this.#incoming?.complete && this.#mode !== "over") return; // the queue has it in hand; #committed goes on from here
+    this.#guarded(() => this.#lost());
     this.#release();
   }
 
   // Reading
 
   /** What nobody expected ends this session, and no other. */
-  #run(): void {
+  #guarded(step: () => void): void {
     try {
-      this.#work();
+      step();
     } catch (error) {
       const { log, setting } = this.#parts;
       log.error(`${this.#whereNow}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
-      this.refuse(replies.localError(setting.conf.myhostname));
+      if (this.#closed) this.#release();
+      else this.refuse(replies.localError(setting.conf.myhostname));
     }
+  }
+
+  #run(): void {
+    this.#guarded(() => this.#work());
   }
 
   #work(): void {
     let worked = false;
-    while (this.#input && !this.#blocked) {
+    while (this.#input.size_bytes > 0 && !this.#blocked) {
       if (this.#mode === "commands") {
-        if (!this.#command(this.#input)) break;
-      } else if (this.#mode === "message") this.#message(this.#input);
+        if (!this.#command()) break;
+      } else if (this.#mode === "message") this.#message();
       else break;
       worked = true;
     }
-    if (worked && this.#mode === "commands") this.#touch();
+    if (worked && this.#mode === "commands") this.#deadline.touch();
     if (this.#out !== "") this.#flush();
     if (this.#mode === "waiting" || this.#mode === "over" || this.#blocked) return;
     if (this.#clientDone) {
@@ -175,39 +177,15 @@ export class Session implements ConnectionEvents {
   }
 
   /** One command line, if there is a whole one. */
-  #command(input: Buffer): boolean {
-    const limit = this.#parts.setting.conf.line_length_limit;
-    const end = input.indexOf(0x0a, this.#at);
-    const length = (end < 0 ? input.length : end) - this.#at;
-    if (length > limit && this.#skipped === "") this.#skipped = input.toString("latin1", this.#at, this.#at + 40);
-    if (end < 0) {
-      if (this.#skipped !== "") this.#consume(input.length);
-      return false;
-    }
-    const start = this.#at;
-    this.#consume(end + 1);
+  #command(): boolean {
+    const line = this.#input.line(this.#parts.setting.conf.line_length_limit);
+    if (!line) return false;
     const dialogue = this.#dialogue as Dialogue;
     const slow = dialogue.slow;
-    const skipped = this.#skipped;
-    this.#skipped = "";
-    const action =
-      skipped === ""
-        ? dialogue.line(lineText(input, start, end), end === start || input[end - 1] !== 0x0d)
-        : dialogue.tooLong(skipped);
+    const action = line.kind === "line" ? dialogue.line(line.text, line.bareLf) : dialogue.tooLong(line.begin);
     if (slow) this.#slowly(action);
     else this.#perform(action);
     return true;
-  }
-
-  #consume(upTo: number): void {
-    if (this.#input && upTo >= this.#input.length) {
-      this.#input = undefined;
-      this.#at = 0;
-    } else this.#at = upTo;
-  }
-
-  #following(): Buffer | undefined {
-    return this.#input?.subarray(this.#at);
   }
 
   #slowly(action: Action): void {
@@ -218,13 +196,16 @@ export class Session implements ConnectionEvents {
       return;
     }
     this.#mode = "waiting";
-    clock.after(pause_ms, () => {
-      if (this.#closed || this.#mode !== "waiting") return;
-      this.#mode = "commands";
-      this.#perform(action);
-      this.#touch();
-      this.#run();
-    });
+    clock.after(pause_ms, () => this.#goOn(() => action));
+  }
+
+  /** The wait is over: what came of it is done, and then what has come meanwhile. */
+  #goOn(decide: () => Action): void {
+    if (this.#closed || this.#mode !== "waiting") return;
+    this.#mode = "commands";
+    this.#guarded(() => this.#perform(decide()));
+    this.#deadline.touch();
+    this.#run();
   }
 
   #perform(action: Action): void {
@@ -241,7 +222,7 @@ export class Session implements ConnectionEvents {
         this.#out += `${action.text}\r\n`;
         this.#mode = "message";
         this.#incoming = this.#open(action.transaction);
-        this.#touch();
+        this.#deadline.touch();
         return;
       case "end":
         this.#out += `${action.text}\r\n`;
@@ -270,12 +251,7 @@ export class Session implements ConnectionEvents {
       return;
     }
     this.#mode = "waiting";
-    void facts.catch(cannotTell).then((known) => {
-      if (this.#closed || this.#mode !== "waiting") return;
-      this.#perform(dialogue.checked(known));
-      this.#touch();
-      this.#run();
-    });
+    void facts.catch(cannotTell).then((known) => this.#goOn(() => dialogue.checked(known)));
   }
 
   // Messages
@@ -288,12 +264,10 @@ export class Session implements ConnectionEvents {
     });
   }
 
-  #message(input: Buffer): void {
+  #message(): void {
     const incoming = this.#incoming as Incoming;
-    const from = this.#at;
-    const end = incoming.read(input, from);
-    this.#consume(end < 0 ? input.length : end);
-    if (end < 0) this.#earn(input.length - from);
+    const read_bytes = this.#input.give((bytes, from) => incoming.read(bytes, from));
+    if (!incoming.complete) this.#deadline.earn(read_bytes, this.#parts.setting.conf.smtpd_min_data_rate);
     if (incoming.busy) {
       this.#mode = "waiting";
       this.#hold();
@@ -305,12 +279,12 @@ export class Session implements ConnectionEvents {
     const incoming = this.#incoming;
     if (!incoming || this.#mode !== "waiting") return;
     if (incoming.complete) {
-      this.#commit(incoming);
+      this.#guarded(() => this.#commit(incoming));
       return;
     }
     if (this.#closed) return;
     this.#mode = "message";
-    this.#touch();
+    this.#deadline.touch();
     this.#run();
   }
 
@@ -337,7 +311,7 @@ export class Session implements ConnectionEvents {
   }
 
   #settle(result: IntakeResult | string): void {
-    this.#committed((this.#dialogue as Dialogue).finished(result));
+    this.#guarded(() => this.#committed((this.#dialogue as Dialogue).finished(result)));
     if (!this.#closed) this.#run();
   }
 
@@ -349,7 +323,7 @@ export class Session implements ConnectionEvents {
       return;
     }
     this.#perform(action);
-    if (this.#mode === "commands") this.#touch();
+    if (this.#mode === "commands") this.#deadline.touch();
   }
 
   // Writing
@@ -363,7 +337,7 @@ export class Session implements ConnectionEvents {
 
   /** Nothing is read while we are busy and have enough. */
   #hold(): void {
-    if (this.#paused || (!this.#incoming?.busy && (this.#input?.length ?? 0) < inputLimit_bytes)) return;
+    if (this.#paused || (!this.#incoming?.busy && this.#input.size_bytes < inputLimit_bytes)) return;
     this.#paused = true;
     this.#parts.connection.pause();
   }
@@ -374,36 +348,13 @@ export class Session implements ConnectionEvents {
     this.#parts.connection.resume();
   }
 
-  // Time
+  // Ends
 
-  #touch(): void {
-    this.#deadline_ms = this.#parts.clock.monotonic() + this.#parts.timeout_s() * 1000;
-  }
-
-  /** Bytes of a message put the deadline off, up to a whole time limit. */
-  #earn(size_bytes: number): void {
-    const earned_ms = (size_bytes / this.#parts.setting.conf.smtpd_min_data_rate) * 1000;
-    const latest_ms = this.#parts.clock.monotonic() + this.#parts.timeout_s() * 1000;
-    this.#deadline_ms = Math.min(latest_ms, this.#deadline_ms + earned_ms);
-  }
-
-  /** One timer a session; it looks at the deadline when it fires, so that moving the deadline costs nothing. */
-  #arm(): void {
-    if (this.#deadline_ms === 0) this.#touch();
-    this.#timer?.cancel();
-    const left_ms = Math.max(1, this.#deadline_ms - this.#parts.clock.monotonic());
-    this.#timer = this.#parts.clock.after(left_ms, () => this.#due(), { idle: true });
-  }
-
-  #due(): void {
+  /** The client has taken too long. */
+  #late(): void {
     if (this.#closed) return;
     if (this.#mode === "over") {
       this.#parts.connection.destroy();
-      return;
-    }
-    if (this.#mode === "waiting" && !this.#blocked) this.#touch();
-    if (this.#parts.clock.monotonic() < this.#deadline_ms) {
-      this.#arm();
       return;
     }
     this.#parts.log.info(logs.timeout(this.#whereNow, this.#parts.client));
@@ -416,8 +367,6 @@ export class Session implements ConnectionEvents {
     }
     this.refuse(replies.timeout(this.#parts.setting.conf.myhostname));
   }
-
-  // Ends
 
   get #whereNow(): string {
     return this.#mode === "message"
@@ -436,17 +385,16 @@ export class Session implements ConnectionEvents {
   #finish(): void {
     this.#mode = "over";
     this.#incoming?.abandon();
-    this.#input = undefined;
+    this.#input.clear();
     this.#sumUp();
     const text = this.#out;
     this.#out = "";
     if (this.#closed) return;
-    const { connection, clock } = this.#parts;
+    const { connection } = this.#parts;
     if (text === "") connection.end();
     else connection.end(encoded(text));
     if (this.#paused) connection.resume();
-    this.#timer?.cancel();
-    this.#timer = clock.after(linger_ms, () => this.#due(), { idle: true });
+    this.#deadline.endIn(this.#dialogue ? linger_ms : refusedLinger_ms);
   }
 
   #sumUp(): void {
@@ -467,14 +415,4 @@ export class Session implements ConnectionEvents {
 /** Text as bytes for the wire: ASCII as it is, anything else as UTF-8. */
 function encoded(text: string): string | Buffer {
   return /[^\x00-\x7f]/.test(text) ? Buffer.from(text) : text;
-}
-
-/** A command line as text, without the CRs at its end; undefined where it is not UTF-8. */
-function lineText(input: Buffer, start: number, end: number): string | undefined {
-  let last = end;
-  while (last > start && input[last - 1] === 0x0d) last--;
-  const text = input.toString("latin1", start, last);
-  if (!/[\x80-\xff]/.test(text)) return text;
-  const bytes = input.subarray(start, last);
-  return isUtf8(bytes) ? bytes.toString("utf8") : undefined;
 }

@@ -43,7 +43,10 @@ test("a room imports from lower floors only", () => {
     if (here === there || isTest(from)) return false;
     return (floors[there] ?? Number.POSITIVE_INFINITY) >= (floors[here] ?? 0);
   });
-  assert.deepEqual(wrong.map(({ from, to }) => `${shown(from)} -> ${shown(to)}`), []);
+  assert.deepEqual(
+    wrong.map(({ from, to }) => `${shown(from)} -> ${shown(to)}`),
+    [],
+  );
 });
 
 test("no file imports itself by way of others", () => {
@@ -60,7 +63,8 @@ test("no file imports itself by way of others", () => {
 });
 
 /** Only runtime/ touches the world; the commands stand at its edge and may ask for their own environment. */
-const worldly = /\b(?:Date\.now|Math\.random|setTimeout|setInterval|process\.(?:exit|env|kill|on))\b|node:(?:net|tls|fs|fs\/promises|dns|dns\/promises|child_process|worker_threads)["']/;
+const worldly =
+  /\b(?:Date\.now|Math\.random|setTimeout|setInterval|process\.(?:exit|env|kill|on))\b|node:(?:net|tls|fs|fs\/promises|dns|dns\/promises|child_process|worker_threads)["']/;
 
 /** Where the world is touched outside runtime/, and why. */
 const allowed: Readonly<Record<string, string>> = {

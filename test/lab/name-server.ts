@@ -3,7 +3,7 @@ import { type Answer, decode, encode, RECURSION_AVAILABLE } from "dns-packet";
 
 /**
  * A name server for a few names, run as `node name-server.ts ADDRESS '{"mail.example": "10.0.0.1"}'`.
- * Values are IPv4 addresses, or "mx:10:mail.example". It answers NXDOMAIN for every other name.
+ * Values are IPv4 addresses, "mx:10:mail.example", or "servfail". It answers NXDOMAIN for every other name.
  */
 const [address, table = "{}"] = process.argv.slice(2);
 const names = JSON.parse(table) as Record<string, string>;
@@ -18,14 +18,14 @@ socket.on("message", (message, from) => {
   if (value?.startsWith("mx:") && question.type === "MX") {
     const [, preference, exchange = ""] = value.split(":");
     answers.push({ type: "MX", name: question.name, ttl: 60, data: { preference: Number(preference), exchange } });
-  } else if (value && !value.startsWith("mx:") && question.type === "A") {
+  } else if (value && /^\d/.test(value) && question.type === "A") {
     answers.push({ type: "A", name: question.name, ttl: 60, data: value });
   }
-  const nameExists = value !== undefined;
+  const responseCode = value === undefined ? 3 : value === "servfail" ? 2 : 0;
   const reply = encode({
     type: "response",
     id: query.id ?? 0,
-    flags: RECURSION_AVAILABLE | (nameExists ? 0 : 3),
+    flags: RECURSION_AVAILABLE | responseCode,
     questions: [question],
     answers,
   });

@@ -1,5 +1,6 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { atExit } from "./at-exit.ts";
 
@@ -25,7 +26,7 @@ export interface Host {
 export interface RunOptions {
   readonly input?: string | Buffer;
   readonly env?: Readonly<Record<string, string>>;
-  /** The account that it runs as; otherwise root. */
+  /** The account that it runs as; otherwise root. A program of this checkout runs whether that account may enter the checkout's directory or not. */
   readonly user?: string;
 }
 
@@ -42,7 +43,7 @@ const runLimit_ms = 60_000;
 const outputLimit_bytes = 64 * 1024 * 1024;
 
 /**
- * `names` are served by a name server on the provider's host: an address, or for MX "mx:preference:host".
+ * `names` are served by a name server on the provider's host: an address, for MX "mx:preference:host", or "servfail".
  * The provider's host has the addresses `more`, too.
  */
 export async function makeNetwork(
@@ -51,7 +52,12 @@ export async function makeNetwork(
 ): Promise<Network> {
   const tag = `pt${process.pid.toString(36)}`;
   const [client, provider] = [`${tag}c`, `${tag}p`];
-  const removeBoth = (): void => [client, provider].forEach(removeNamespace);
+  const mountPoint = mkdtempSync(join(tmpdir(), "postern-checkout-"));
+  chmodSync(mountPoint, 0o755);
+  const removeBoth = (): void => {
+    [client, provider].forEach(removeNamespace);
+    rmdirSync(mountPoint);
+  };
   const keep = atExit(removeBoth);
   const remove = (): void => {
     keep();
@@ -62,7 +68,10 @@ export async function makeNetwork(
     ip("link", "add", `${tag}0`, "netns", client, "type", "veth", "peer", "name", `${tag}1`, "netns", provider);
     wire(client, `${tag}0`, [clientAddress]);
     wire(provider, `${tag}1`, [providerAddress, ...more]);
-    const hosts = { client: host(client, clientAddress), provider: host(provider, providerAddress) };
+    const hosts = {
+      client: host(client, clientAddress, mountPoint),
+      provider: host(provider, providerAddress, mountPoint),
+    };
     const server = hosts.provider.start(process.execPath, [
       join(here, "name-server.ts"),
       providerAddress,
@@ -114,7 +123,7 @@ function ip(...args: string[]): void {
   execFileSync("ip", args, { stdio: ["ignore", "ignore", "inherit"] });
 }
 
-function host(name: string, address: string): Host {
+function host(name: string, address: string, mountPoint: string): Host {
   const on = (program: string, args: readonly string[]) => ({
     program: "ip",
     args: ["netns", "exec", name, program, ...args],
@@ -122,7 +131,7 @@ function host(name: string, address: string): Host {
   return {
     address,
     on,
-    run: (program, args, options = {}) => run(on(...asUser(program, args, options.user)), options),
+    run: (program, args, options = {}) => run(on(...asUser(program, args, options.user, mountPoint)), options),
     start(program, args, options = {}) {
       const command = on(program, args);
       return spawn(command.program, command.args, {
@@ -133,9 +142,22 @@ function host(name: string, address: string): Host {
   };
 }
 
-function asUser(program: string, args: readonly string[], user: string | undefined): [string, string[]] {
+const checkout = join(here, "..", "..");
+
+/**
+ * A checkout in a directory of root's own is out of others' reach, so it is mounted where they reach it. Only
+ * in the command's own mount namespace, which `ip netns exec` makes: nobody else sees it.
+ */
+function asUser(
+  program: string,
+  args: readonly string[],
+  user: string | undefined,
+  mountPoint: string,
+): [string, string[]] {
   if (user === undefined) return [program, [...args]];
-  return ["setpriv", [`--reuid=${user}`, "--regid=nogroup", "--clear-groups", "--", program, ...args]];
+  const script = `mount --bind "$1" "$2" && user=$3 && shift 3 && exec setpriv --reuid="$user" --regid=nogroup --clear-groups -- "$@"`;
+  const reachable = program.startsWith(checkout) ? mountPoint + program.slice(checkout.length) : program;
+  return ["sh", ["-c", script, "sh", checkout, mountPoint, user, reachable, ...args]];
 }
 
 function run({ program, args }: { program: string; args: string[] }, options: RunOptions): Ran {

@@ -39,7 +39,7 @@ export interface RunningPostern {
   /** The relay that serves, or undefined while there is none. */
   relayPid(): number | undefined;
   /** kill -9: of master and relay, or of the relay alone, which the master then replaces. `gone` is called when they are dead and nothing has been mended yet. */
-  kill(which: "all" | "relay", gone?: () => void): Promise<void>;
+  kill(which: "all" | "relay", gone?: () => void | Promise<void>): Promise<void>;
   /** Ends it in order, its directory stays. */
   halt(): Promise<void>;
   /** Starts it again, after kill("all") or halt(). */
@@ -167,25 +167,17 @@ class Instance implements Omit<RunningPostern, "stop"> {
     await listening({ port: this.port }, () => this.log());
   }
 
-  async kill(which: "all" | "relay", gone: () => void = () => {}): Promise<void> {
+  async kill(which: "all" | "relay", gone: () => void | Promise<void> = () => {}): Promise<void> {
     const master = this.masterPid;
-    const relay = this.relayPid();
-    if (which === "all") {
-      signal(master, "SIGKILL");
-      if (relay) signal(relay, "SIGKILL");
-      await this.#ended();
-      if (relay) await dead(relay);
-      gone();
-      return;
-    }
-    // A master that stands still cannot mend before `gone` has looked.
+    // A master that stands still starts no relay that we would not know of, and mends nothing before `gone` has looked.
     signal(master, "SIGSTOP");
-    if (relay) {
-      signal(relay, "SIGKILL");
-      await dead(relay);
-    }
-    gone();
-    signal(master, "SIGCONT");
+    const relays = children(master);
+    for (const relay of relays) signal(relay, "SIGKILL");
+    if (which === "all") signal(master, "SIGKILL");
+    await Promise.all(relays.map(dead));
+    if (which === "all") await this.#ended();
+    await gone();
+    signal(which === "all" ? 0 : master, "SIGCONT");
   }
 
   async halt(): Promise<void> {
@@ -259,14 +251,27 @@ function signal(pid: number, which: NodeJS.Signals): void {
   }
 }
 
-/** A killed process that its parent has not collected yet is dead all the same. */
+/**
+ * A killed process that its parent has not collected yet is dead all the same, once all of its threads are: one
+ * may still be in the middle of a sync, and holds its files until then.
+ */
 async function dead(pid: number): Promise<void> {
-  while (!["", "Z", "X"].includes(stateOf(pid))) await new Promise((resolve) => setTimeout(resolve, 1));
+  while (threads(pid).some((thread) => !["", "Z", "X"].includes(stateOf(thread)))) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
 }
 
-function stateOf(pid: number): string {
+function threads(pid: number): string[] {
   try {
-    return /\) (\w)/.exec(readFileSync(`/proc/${pid}/stat`, "latin1"))?.[1] ?? "";
+    return readdirSync(`/proc/${pid}/task`).map((thread) => `/proc/${pid}/task/${thread}`);
+  } catch {
+    return [];
+  }
+}
+
+function stateOf(thread: string): string {
+  try {
+    return /\) (\w)/.exec(readFileSync(`${thread}/stat`, "latin1"))?.[1] ?? "";
   } catch {
     return "";
   }

@@ -45,7 +45,7 @@ export interface Failure {
   readonly index: number;
 }
 
-const code = { json: 0, accept: 1, finish: 2, defer: 3, progress: 4, chunk: 5, givenChunk: 6 } as const;
+const code = { json: 0, accept: 1, finish: 2, defer: 3, progress: 4, chunk: 5, givenChunk: 6, acceptAll: 7 } as const;
 
 /** Bytes of an insert's fields: id, flags, chunks, body, and three lengths. */
 const insertFields = 8 + 1 + 4 + 8 + 4 + 4 + 4;
@@ -86,7 +86,8 @@ const needsJson = (op: Op): boolean => op.kind !== "accept" && op.kind !== "sett
 function sizeOf(op: Op): number {
   switch (op.kind) {
     case "accept":
-      return 1 + insertSize(op.insert);
+      if (!op.others) return 1 + insertSize(op.insert);
+      return op.others.reduce((sum, each) => sum + insertSize(each), 1 + insertSize(op.insert) + 4);
     case "settle":
       return op.notifications.reduce((sum, each) => sum + insertSize(each), 1 + 8 + 4 + changeSize(op.change));
     case "chunk":
@@ -116,14 +117,14 @@ function changeSize(change: Change): number {
 
 function packOp(writer: Writer, op: Op, given: Buffer[]): void {
   if (op.kind === "accept") {
-    writer.byte(code.accept);
+    writer.byte(op.others ? code.acceptAll : code.accept);
     packInsert(writer, op.insert);
+    if (op.others) packInserts(writer, op.others);
   } else if (op.kind === "settle") {
     writer.byte(code[op.change.kind]);
     writer.number(op.id);
     packChange(writer, op.change);
-    writer.count(op.notifications.length);
-    for (const each of op.notifications) packInsert(writer, each);
+    packInserts(writer, op.notifications);
   } else if (op.kind === "chunk") {
     const transfer = op.given && isTransferable(op.data);
     writer.byte(transfer ? code.givenChunk : code.chunk);
@@ -133,6 +134,11 @@ function packOp(writer: Writer, op: Op, given: Buffer[]): void {
     if (transfer) writer.count(given.push(op.data) - 1);
     else writer.bytes(op.data);
   }
+}
+
+function packInserts(writer: Writer, inserts: readonly Insert[]): void {
+  writer.count(inserts.length);
+  for (const each of inserts) packInsert(writer, each);
 }
 
 function packInsert(writer: Writer, { id, held, source, envelope, body }: Insert): void {
@@ -175,13 +181,14 @@ function unpackOp(reader: Reader, given: readonly Uint8Array[]): Op {
   switch (which) {
     case code.accept:
       return { kind: "accept", insert: unpackInsert(reader) };
+    case code.acceptAll:
+      return { kind: "accept", insert: unpackInsert(reader), others: unpackInserts(reader) };
     case code.finish:
     case code.defer:
     case code.progress: {
       const id = reader.number();
       const change = unpackChange(reader, which);
-      const count = reader.count();
-      return { kind: "settle", id, change, notifications: Array.from({ length: count }, () => unpackInsert(reader)) };
+      return { kind: "settle", id, change, notifications: unpackInserts(reader) };
     }
     case code.chunk:
     case code.givenChunk: {
@@ -192,6 +199,10 @@ function unpackOp(reader: Reader, given: readonly Uint8Array[]): Op {
     default:
       return JSON.parse(reader.bytes().toString()) as Op;
   }
+}
+
+function unpackInserts(reader: Reader): Insert[] {
+  return Array.from({ length: reader.count() }, () => unpackInsert(reader));
 }
 
 function unpackInsert(reader: Reader): Insert {

@@ -42,7 +42,7 @@ export class QueueFile {
   apply(batch: number, op: Op): Result {
     switch (op.kind) {
       case "accept":
-        return this.#insert(op.insert, batch);
+        return op.others ? this.#insertAll(op.insert, op.others, batch) : this.#insert(op.insert, batch);
       case "settle":
         return this.#settle(op);
       case "chunk":
@@ -91,6 +91,17 @@ export class QueueFile {
     this.#tally[is] = (this.#tally[is] ?? 0) + by;
   }
 
+  /** All or none: whether all of them can be is known before the first is. */
+  #insertAll(insert: Insert, others: readonly Insert[], batch: number): InsertResult {
+    const known = insert.source === undefined ? undefined : this.#known(insert.source);
+    if (known) return known;
+    for (const { body } of [insert, ...others]) {
+      if (!(body instanceof Uint8Array) && this.#chunksOf(body.body) !== body.chunks) return "incomplete";
+    }
+    for (const each of others) this.#insert(each, batch);
+    return this.#insert(insert, batch);
+  }
+
   #insert({ id, held, source, envelope, body }: Insert, batch: number | null): InsertResult {
     if (source !== undefined) {
       const known = this.#known(source);
@@ -133,6 +144,10 @@ export class QueueFile {
   /** The body is a message's now. The number of its chunks that are there. */
   #endBody(body: number): number {
     this.#sql.endBody.run(body);
+    return this.#chunksOf(body);
+  }
+
+  #chunksOf(body: number): number {
     return this.#sql.countChunks.get(body, body) ?? 0;
   }
 
