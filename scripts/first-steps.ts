@@ -96,14 +96,24 @@ async function writeConfiguration(relayhost: string, practice: PracticeServer | 
     "smtp_sasl_tls_security_options = noanonymous",
     ...(practice
       ? ["smtp_tls_security_level = secure", `smtp_tls_CAfile = ${etc}/practice-ca.pem`, "smtp_host_lookup = native"]
-      : ["smtp_tls_security_level = encrypt", "smtp_tls_CAfile = /etc/ssl/certs/ca-certificates.crt"].filter(
-          (line) => !line.includes("CAfile") || existsSync("/etc/ssl/certs/ca-certificates.crt"),
-        )),
+      : realRelayTls(relayhost)),
   ];
   await writeFile(join(etc, "main.cf"), `${lines.join("\n")}\n`);
   await writeFile(join(etc, "master.cf"), `${port} inet n - n - - smtpd\n`);
   if (practice?.certificate) await writeFile(join(etc, "practice-ca.pem"), practice.certificate);
   await writeCredentials(relayhost, practice !== undefined);
+}
+
+const systemAuthorities = "/etc/ssl/certs/ca-certificates.crt";
+
+/** A login goes only to a server that proves its name, where this host knows whom to trust and the name is the configured one. */
+function realRelayTls(relayhost: string): string[] {
+  if (!existsSync(systemAuthorities)) {
+    say(`${systemAuthorities} is missing (package ca-certificates): the relay host's certificate cannot be verified.`);
+    return ["smtp_tls_security_level = encrypt"];
+  }
+  const level = relayhost.startsWith("[") ? "secure" : "verify";
+  return [`smtp_tls_security_level = ${level}`, `smtp_tls_CAfile = ${systemAuthorities}`];
 }
 
 async function writeCredentials(relayhost: string, practising: boolean): Promise<void> {
@@ -170,6 +180,7 @@ async function firstMessage(to: string, practice: PracticeServer | undefined): P
   const [message] = practice.messages;
   if (!message) return say("The practice smarthost has not got it yet. The log above says why.");
   const { username, secured, recipients } = message;
+  await wait(300);
   say(`The practice smarthost has it: for ${recipients.join(", ")}, from login "${username}", ${secured ? "under TLS" : "in clear"}.`);
 }
 

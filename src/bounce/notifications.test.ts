@@ -255,3 +255,16 @@ test("a table that cannot tell, or an original that cannot be read, is not taken
   const body = { chunk: () => Promise.reject(new QueueError("corrupt", "bad")) };
   await assert.rejects(notifications({ ...cause("failure", envelope()), body }, parts), QueueError);
 });
+
+test("a sender with line ends in it adds no header to the notification", async () => {
+  const { parts } = await world();
+  const sender = '"a\r\nBcc: victim@example.net\r\n\r\nboo"@example.org';
+  const [notification] = await notifications(
+    { kind: "failure", envelope: envelope({ sender }), results: [refused], body: whole },
+    parts,
+  );
+  assert.ok(notification);
+  const written = (notification.message.body as Buffer).toString();
+  assert.ok(!/^Bcc:/m.test(written), written);
+  assert.ok(!/[^\r]\n|\r[^\n]/.test(written), "line ends are whole");
+});

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { defaults } from "../conf/defaults.ts";
 import { globalParams } from "../conf/params.ts";
@@ -513,4 +515,53 @@ test("clients on this host, in mynetworks, or logged in are local as configured"
   assert.equal(isLocalClient(["permit_inet_interfaces"], client), true);
   assert.equal(isLocalClient(["permit_mynetworks", "permit_sasl_authenticated"], client), false);
   assert.equal(isLocalClient([], client), false);
+});
+
+/** What is alive, in bytes. */
+function alive_bytes(): number {
+  setFlagsFromString("--expose-gc");
+  (runInNewContext("gc") as () => void)();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
+
+test("a text that comes in single bytes costs little more than itself, in header and body", () => {
+  const size_bytes = 40_000;
+  const { cleanup } = world();
+  const before_bytes = alive_bytes();
+  const messages = ["X-Long: ", "Subject: x\r\n\r\n"].flatMap((begin) =>
+    Array.from({ length: 5 }, () => {
+      const message = cleanup.begin(input());
+      message.data(Buffer.from(begin));
+      for (let count = 0; count < size_bytes; count++) void message.data(Buffer.from("a"));
+      return message;
+    }),
+  );
+  const each_bytes = (alive_bytes() - before_bytes) / messages.length;
+  assert.ok(each_bytes < 4 * size_bytes, `${each_bytes} bytes for ${size_bytes}`);
+  for (const message of messages) message.abandon();
+});
+
+test("the names of a header without end are not all remembered", () => {
+  const { cleanup } = world({ cleanup: { message_size_limit: "0" } });
+  const message = cleanup.begin(input());
+  const before_bytes = alive_bytes();
+  for (let block = 0; block < 20; block++) {
+    const fields = Array.from({ length: 10_000 }, (_, index) => `X${block}-${index}:\r\n`);
+    void message.data(Buffer.from(fields.join("")));
+  }
+  message.abandon();
+  const kept_bytes = alive_bytes() - before_bytes;
+  assert.ok(kept_bytes < 5_000_000, `${kept_bytes} bytes`);
+});
+
+test("a message with any number of identifiers, of any length, fills no log", async () => {
+  const { cleanup, log } = world();
+  const message = cleanup.begin(input());
+  await message.data(Buffer.from(`Message-Id: <${"x".repeat(3000)}>\r\n`.repeat(1000)));
+  await message.data(Buffer.from("\r\nbody\r\n"));
+  message.abandon();
+  const lines = log.lines.filter((line) => line.includes("message-id="));
+  assert.equal(lines.length, 10);
+  assert.ok(lines.every((line) => line.length < 1100));
 });

@@ -32,3 +32,8 @@ test("lines that are broken keep their breaks", () => {
 test("a comma at the end begins no line", () => {
   assert.equal(foldList(`: ${"a".repeat(80)},\r\n`, 2), `: ${"a".repeat(80)},\r\n`);
 });
+
+test("a run of white space without end takes time in proportion to it", { timeout: 10_000 }, () => {
+  const list = `: a@b,${" ".repeat(1_000_000)}c@d\r\n`;
+  assert.match(foldList(list, 2), /^: a@b,\s+c@d\r\n$/);
+});

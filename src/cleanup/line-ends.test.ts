@@ -19,3 +19,11 @@ test("how the text is cut makes no difference", () => {
     { numRuns: 500 },
   );
 });
+
+test("of CRs without end only so many are kept back", () => {
+  const lineEnds = new LineEnds();
+  const given = Buffer.alloc(1_000_000, "\r");
+  const spaces = lineEnds.convert(given).length + lineEnds.convert(given).length;
+  assert.ok(spaces >= 2_000_000 - 65_536, `${spaces} spaces`);
+  assert.equal(spaces + lineEnds.end().length, 2_000_000);
+});

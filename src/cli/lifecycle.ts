@@ -6,6 +6,7 @@ import { queuePaths } from "../conf/queue-paths.ts";
 import type { Started } from "../master/supervise.ts";
 import { errorCode, readWhole } from "../runtime/files.ts";
 import { pause } from "../runtime/clock.ts";
+import { writeToStandardOutput } from "../runtime/standard-output.ts";
 import type { CommandIo } from "./io.ts";
 import type { LifecycleCommand } from "./lifecycle-commands.ts";
 
@@ -68,6 +69,9 @@ async function foreground(io: CommandIo): Promise<number> {
   return supervise(io.runtime, {
     directory: io.directory,
     env: io.env,
+    output: writeToStandardOutput,
+    // Whoever starts us over a channel, as `start` does, has taken our standard output away.
+    background: parent !== undefined,
     started(outcome) {
       if (parent) parent.send(outcome);
       else report(outcome, io);

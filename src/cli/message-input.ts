@@ -1,57 +1,107 @@
 /**
- * The message as sendmail takes it from standard input: lines, of which a
- * leading mbox "From " line is dropped and, unless told otherwise, a single dot
- * ends the message. Bytes go on as they are, line ends included; whether lines end with CRLF is
- * told by the first one, and then a CR before an LF is dropped, as in sendmail_fix_line_endings = always.
+ * The message as sendmail takes it from standard input: lines, of which leading mbox "From " lines
+ * are dropped and, unless told otherwise, a single dot ends the message. CRs before an LF are dropped
+ * (sendmail_fix_line_endings = always); all else goes on as it is. How the input is cut
+ * into pieces makes no difference, and no line is kept whole that is longer than lineLimit_bytes.
  */
 export async function* messageInput(
   input: AsyncIterable<Buffer>,
   { dotEnds }: { readonly dotEnds: boolean },
 ): AsyncGenerator<Buffer> {
-  const state: LineState = { started: false, crlf: undefined };
-  let rest: Buffer = Buffer.alloc(0);
+  const lines = new InputLines(dotEnds);
   for await (const chunk of input) {
-    const bytes = rest.length > 0 ? Buffer.concat([rest, chunk]) : chunk;
-    const end = bytes.lastIndexOf(10) + 1;
-    rest = bytes.subarray(end);
-    const { out, ended } = lines(bytes.subarray(0, end), dotEnds, state);
+    const out = lines.take(chunk);
     if (out.length > 0) yield out;
-    if (ended) return;
+    if (lines.ended) return;
   }
-  const { out } = lines(rest, dotEnds, state);
-  if (out.length > 0) yield out;
+  const last = lines.end();
+  if (last.length > 0) yield last;
 }
 
-interface LineState {
-  /** A line that is part of the message has been seen. */
-  started: boolean;
-  /** Do lines end with CRLF? Undefined before the first. */
-  crlf: boolean | undefined;
-}
+/** A line that is longer goes on in parts, and is neither a dot nor an mbox line (Postfix: line_length_limit). */
+const lineLimit_bytes = 2048;
 
-/** Whole lines (the very last may lack its LF). */
-function lines(bytes: Buffer, dotEnds: boolean, state: LineState): { out: Buffer; ended: boolean } {
-  const kept: Buffer[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const newline = bytes.indexOf(10, at);
-    const next = newline < 0 ? bytes.length : newline + 1;
-    const end = newline < 0 ? bytes.length : newline;
-    const hasCr = end > at && bytes[end - 1] === 13;
-    state.crlf ??= newline >= 0 && hasCr;
-    const textEnd = state.crlf && hasCr ? end - 1 : end;
-    if (!state.started && /^>*From /.test(bytes.toString("latin1", at, Math.min(textEnd, at + 64)))) {
-      at = next;
-      continue;
+const lineFeed = 10;
+const carriageReturn = 13;
+const dot = 46;
+
+class InputLines {
+  readonly #dotEnds: boolean;
+  /** What waits for more: the beginning of a line, or, within a long one, CRs. */
+  #held: Buffer = Buffer.alloc(0);
+  /** Within a line whose beginning has gone on already. */
+  #inLine = false;
+  /** A line of the message has been seen: what comes now is no mbox line. */
+  #started = false;
+  /** A dot has ended the message; what comes behind it is not looked at. */
+  ended = false;
+
+  constructor(dotEnds: boolean) {
+    this.#dotEnds = dotEnds;
+  }
+
+  take(chunk: Buffer): Buffer {
+    const bytes = this.#held.length > 0 ? Buffer.concat([this.#held, chunk]) : chunk;
+    const kept: Buffer[] = [];
+    /** Where what goes on unchanged begins. */
+    let from = 0;
+    let at = 0;
+    for (let newline = bytes.indexOf(lineFeed); newline >= 0; newline = bytes.indexOf(lineFeed, at)) {
+      const textEnd = withoutCrs(bytes, at, newline);
+      if (newline - at > lineLimit_bytes) this.#begunLong();
+      if (!this.#inLine && this.#isMboxLine(bytes, at, textEnd)) {
+        kept.push(bytes.subarray(from, at));
+        from = newline + 1;
+      } else if (!this.#inLine && this.#isDot(bytes, at, textEnd)) {
+        this.ended = true;
+        return Buffer.concat([...kept, bytes.subarray(from, at)]);
+      } else if (textEnd < newline) {
+        kept.push(bytes.subarray(from, textEnd));
+        from = newline;
+      }
+      this.#inLine = false;
+      at = newline + 1;
     }
-    state.started = true;
-    if (dotEnds && textEnd - at === 1 && bytes[at] === 46) return { out: Buffer.concat(kept), ended: true };
-    kept.push(bytes.subarray(at, textEnd));
-    if (newline >= 0) kept.push(lineFeed);
-    at = next;
+    const held = this.#hold(bytes, at);
+    this.#held = bytes.subarray(held);
+    kept.push(bytes.subarray(from, held));
+    return kept.length === 1 && kept[0] ? kept[0] : Buffer.concat(kept);
   }
-  return { out: state.crlf ? Buffer.concat(kept) : compact(kept), ended: false };
+
+  /** What is left when the input ends without a line end. */
+  end(): Buffer {
+    const last = this.#held;
+    this.#held = Buffer.alloc(0);
+    return !this.#inLine && this.#isDot(last, 0, last.length) ? Buffer.alloc(0) : last;
+  }
+
+  /** Where the part of the last, unfinished line begins that has to wait. */
+  #hold(bytes: Buffer, at: number): number {
+    if (!this.#inLine && bytes.length - at <= lineLimit_bytes) return at;
+    if (bytes.length > at) this.#begunLong();
+    const text = withoutCrs(bytes, at, bytes.length);
+    return bytes.length - text > lineLimit_bytes ? bytes.length : text;
+  }
+
+  #begunLong(): void {
+    this.#inLine = true;
+    this.#started = true;
+  }
+
+  #isMboxLine(bytes: Buffer, at: number, end: number): boolean {
+    if (this.#started) return false;
+    const mbox = /^>*From /.test(bytes.toString("latin1", at, end));
+    this.#started = !mbox;
+    return mbox;
+  }
+
+  #isDot(bytes: Buffer, at: number, end: number): boolean {
+    return this.#dotEnds && end - at === 1 && bytes[at] === dot;
+  }
 }
 
-const lineFeed = Buffer.from("\n");
-
-const compact = (parts: Buffer[]): Buffer => (parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts));
+function withoutCrs(bytes: Buffer, start: number, end: number): number {
+  let last = end;
+  while (last > start && bytes[last - 1] === carriageReturn) last--;
+  return last;
+}

@@ -1,6 +1,6 @@
 import { getopt } from "./getopt.ts";
 
-export type SendmailMode = "deliver" | "mailq" | "smtp" | "newaliases" | "daemon" | "flush" | "flush-id" | "flush-site";
+export type SendmailMode = "deliver" | "mailq" | "smtp" | "newaliases" | "daemon" | "flush" | "flush-id" | "flush-site" | "nothing";
 
 export interface SendmailOptions {
   readonly mode: SendmailMode;
@@ -18,6 +18,10 @@ export interface SendmailOptions {
   readonly envid: string | undefined;
   /** -v: report on the delivery by mail. */
   readonly report: boolean;
+  /** -G: mail on its way through, whose headers are not completed. */
+  readonly gateway: boolean;
+  /** -oA: another alias database for newaliases. */
+  readonly aliases: string | undefined;
   /** -qI, -qR. */
   readonly argument: string;
   readonly recipients: readonly string[];
@@ -29,6 +33,9 @@ export class SendmailUsage extends Error {}
 /** Letters as Sendmail and its successors have taken them, those without effect included. */
 const letters = "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:r:q:tvx";
 
+/** Stands for a "-q" without a value, which getopt does not know. */
+const bareFlush = "-q\u0000";
+
 const modes: Readonly<Record<string, SendmailMode>> = {
   m: "deliver",
   p: "mailq",
@@ -36,15 +43,21 @@ const modes: Readonly<Record<string, SendmailMode>> = {
   i: "newaliases",
   d: "daemon",
   l: "daemon",
+  h: "nothing",
+  H: "nothing",
 };
+
+const modeOfName: Readonly<Record<string, SendmailMode>> = { mailq: "mailq", newaliases: "newaliases", smtpd: "daemon" };
+
+type Changes = { -readonly [Name in keyof SendmailOptions]?: SendmailOptions[Name] };
 
 /** Throws SendmailUsage. The name that the program was called by counts like an option (mailq, newaliases). */
 export function parseSendmail(calledAs: string, args: readonly string[]): SendmailOptions {
-  const { options, operands, problem } = getopt(args.map(obsolete), letters);
-  if (problem) throw new SendmailUsage(`${problem}\nsendmail: fatal: usage: sendmail [options]`);
+  const { options, operands, problem } = getopt(args.map(bare), letters, true);
+  if (problem) throw new SendmailUsage(`usage: ${calledAs} [options]`);
   const warnings: string[] = [];
-  let found: SendmailOptions = {
-    mode: calledAs === "mailq" ? "mailq" : calledAs === "newaliases" ? "newaliases" : "deliver",
+  const found: { -readonly [Name in keyof SendmailOptions]: SendmailOptions[Name] } = {
+    mode: modeOfName[calledAs] ?? "deliver",
     directory: undefined,
     sender: undefined,
     fullName: undefined,
@@ -54,26 +67,85 @@ export function parseSendmail(calledAs: string, args: readonly string[]): Sendma
     ret: undefined,
     envid: undefined,
     report: false,
+    gateway: false,
+    aliases: undefined,
     argument: "",
     recipients: operands,
     warnings,
   };
-  for (const { letter, value } of options) found = { ...found, ...apply(letter, value, warnings) };
-  if (found.extract && found.mode !== "deliver") throw new SendmailUsage("-t can be used only in delivery mode");
-  return found;
+  const flush: Flush = { timed: false };
+  for (const { letter, value } of options) {
+    if (letter === "q") queue(value, found.mode, flush, warnings);
+    else Object.assign(found, apply(letter, value, warnings));
+    if (flush.all) {
+      flush.all = false;
+      found.mode = "flush";
+    }
+  }
+  return combine(found, flush);
 }
 
 /** "-q" takes its argument attached only; a bare one asks for everything. */
-const obsolete = (arg: string): string => (arg === "-q" ? "-q " : arg);
+const bare = (arg: string): string => (arg === "-q" ? bareFlush : arg);
 
-function apply(letter: string, value: string, warnings: string[]): Partial<SendmailOptions> {
+/** What -q has asked for. A time is how often a daemon of other makes looks into its queue: there is nothing to do. */
+interface Flush {
+  all?: boolean;
+  timed: boolean;
+  site?: string;
+  id?: string;
+}
+
+function queue(value: string, mode: SendmailMode, flush: Flush, warnings: string[]): void {
+  const kind = value[0] ?? "";
+  const argument = value.slice(1);
+  if (value === bareFlush.slice(2)) {
+    if (mode === "daemon") warnings.push("ignoring -q option in daemon mode");
+    else flush.all = true;
+  } else if (/\d/.test(kind)) flush.timed = true;
+  else if (kind === "R") flush.site = given(argument, "specify: -qRsitename");
+  else if (kind === "I") flush.id = given(argument, "specify: -qIqueueid");
+  else throw new SendmailUsage(`-q${kind} is not implemented`);
+}
+
+function given(argument: string, problem: string): string {
+  if (argument === "") throw new SendmailUsage(problem);
+  return argument;
+}
+
+/** Options that exclude one another, and what follows from several together. */
+function combine(found: SendmailOptions, { timed, site, id }: Flush): SendmailOptions {
+  const { mode, recipients } = found;
+  const delivers = mode === "deliver";
+  if (found.extract && !delivers) throw new SendmailUsage("-t can be used only in delivery mode");
+  if (site !== undefined && !delivers) throw new SendmailUsage("-qR can be used only in delivery mode");
+  if (id !== undefined && !delivers) throw new SendmailUsage("-qI can be used only in delivery mode");
+  if (timed && mode !== "daemon") return { ...found, mode: "nothing" };
+  if (site !== undefined) return alone({ ...found, mode: "flush-site", argument: site }, "flush site");
+  if (id !== undefined) return alone({ ...found, mode: "flush-id", argument: id }, "flush queue_id");
+  const name = withoutRecipients[mode];
+  return name === undefined || recipients.length === 0 ? found : alone(found, name);
+}
+
+const withoutRecipients: Readonly<Partial<Record<SendmailMode, string>>> = {
+  mailq: "display queue mode",
+  flush: "flush queue mode",
+  daemon: "daemon mode",
+  newaliases: "alias initialization mode",
+  smtp: "stand-alone mode",
+};
+
+function alone(found: SendmailOptions, name: string): SendmailOptions {
+  if (found.recipients.length > 0) throw new SendmailUsage(`${name} requires no recipient`);
+  return found;
+}
+
+function apply(letter: string, value: string, warnings: string[]): Changes {
   switch (letter) {
     case "b":
       return mode(value);
-    case "q":
-      return queue(value.trim());
     case "o":
-      return value.startsWith("i") ? { dotEnds: false } : {};
+      return option(value);
     case "i":
       return { dotEnds: false };
     case "I":
@@ -85,6 +157,8 @@ function apply(letter: string, value: string, warnings: string[]): Partial<Sendm
       return { fullName: value };
     case "C":
       return { directory: value };
+    case "G":
+      return { gateway: true };
     case "t":
       return { extract: true };
     case "v":
@@ -95,8 +169,10 @@ function apply(letter: string, value: string, warnings: string[]): Partial<Sendm
       return ret(value, warnings);
     case "V":
       return envid(value, warnings);
+    case "X":
+      throw new SendmailUsage(value.startsWith("V") ? withoutVerp : `unsupported: -X${value[0] ?? ""}`);
     case "B":
-      if (!/^(7BIT|8BITMIME)$/i.test(value)) throw new SendmailUsage("-B option needs 8BITMIME or 7BIT");
+      if (value !== "7BIT" && value !== "8BITMIME") throw new SendmailUsage("-B option needs 8BITMIME or 7BIT");
       return {};
     case "n":
       throw new SendmailUsage("-n option not supported");
@@ -105,45 +181,47 @@ function apply(letter: string, value: string, warnings: string[]): Partial<Sendm
   }
 }
 
-function mode(value: string): Partial<SendmailOptions> {
+const withoutVerp = "-XV: a sender address for each recipient (VERP) is not supported";
+
+function mode(value: string): Changes {
+  if (value.startsWith("v")) {
+    throw new SendmailUsage("-bv: a report without delivery is not supported; 'sendmail -v' delivers, and reports by mail");
+  }
   const known = modes[value[0] ?? ""];
-  if (!known) throw new SendmailUsage(`unsupported: -b${value}`);
+  if (!known) throw new SendmailUsage(`unsupported: -b${value[0] ?? ""}`);
   return { mode: known };
 }
 
-function queue(value: string): Partial<SendmailOptions> {
-  if (value === "" || /^\d/.test(value)) return { mode: "flush" };
-  if (value.length < 2) throw new SendmailUsage(`specify: -q${value}${value === "I" ? "queueid" : "sitename"}`);
-  if (value.startsWith("R")) return { mode: "flush-site", argument: value.slice(1) };
-  if (value.startsWith("I")) return { mode: "flush-id", argument: value.slice(1) };
-  throw new SendmailUsage(`-q${value} is not implemented`);
+function option(value: string): Changes {
+  if (value.startsWith("i")) return { dotEnds: false };
+  if (!value.startsWith("A")) return {};
+  if (value === "A") throw new SendmailUsage("-oA requires pathname");
+  return { aliases: value.slice(1) };
 }
 
 const notifyWords = ["NEVER", "SUCCESS", "FAILURE", "DELAY"] as const;
 
-function notify(value: string, warnings: string[]): Partial<SendmailOptions> {
-  const words = value.toUpperCase().split(",").map((word) => word.trim());
+function notify(value: string, warnings: string[]): Changes {
+  const words = value.toUpperCase().split(/[,\s]+/).filter((word) => word !== "");
   const known = notifyWords.filter((word) => words.includes(word));
-  const unknown = words.find((word) => !notifyWords.some((each) => each === word));
-  if (unknown !== undefined || (known.includes("NEVER") && known.length > 1)) {
-    if (unknown !== undefined) {
-      warnings.push(`unknown DSN NOTIFY command value "${unknown.toLowerCase()}" in "${value}"`);
-    }
-    warnings.push("bad -N option value -- ignored");
-    return {};
-  }
-  return { notify: known };
+  const unknown = words.some((word) => !notifyWords.some((each) => each === word));
+  if (!unknown && known.length > 0 && !(known.includes("NEVER") && known.length > 1)) return { notify: known };
+  warnings.push(`bad -N option value -- ignored`);
+  return {};
 }
 
-function ret(value: string, warnings: string[]): Partial<SendmailOptions> {
+function ret(value: string, warnings: string[]): Changes {
   const word = value.toUpperCase();
   if (word === "FULL" || word === "HDRS") return { ret: word };
   warnings.push("bad -R option value -- ignored");
   return {};
 }
 
-function envid(value: string, warnings: string[]): Partial<SendmailOptions> {
-  if (value.length <= 100 && !/[\u0000-\u001f\u007f]/.test(value)) return { envid: value };
-  warnings.push("bad -V option value -- ignored");
+/** RFC 3461 section 4.4. Two characters were VERP's delimiters once. */
+function envid(value: string, warnings: string[]): Changes {
+  if (/^[^\w\s]{2}$/.test(value)) throw new SendmailUsage(withoutVerp);
+  if (value.length > 100) warnings.push("too long -V option value -- ignored");
+  else if (/[^\t -~]/.test(value)) warnings.push("bad syntax in -V option value -- ignored");
+  else return { envid: value };
   return {};
 }

@@ -48,6 +48,11 @@ inet_protocols = all
 `;
 
 describe("checkConf", () => {
+  it("the parameters of transports that are built in are known, whether master.cf names the transports or not", () => {
+    const mainCf = "smtp_destination_concurrency_limit = 5\nrelay_destination_rate_delay = 1s\n";
+    assert.deepEqual(texts(check(mainCf).warnings), []);
+  });
+
   it("Debian's own main.cf starts, and what is not supported is named", () => {
     const { problems, warnings, notices } = check(debian);
     assert.deepEqual(problems, []);

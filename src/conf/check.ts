@@ -111,9 +111,13 @@ function isDefault(name: string, settings: Settings): boolean {
   }
 }
 
+/** Transports that there are whether master.cf names them or not. */
+const builtInTransports = ["smtp", "relay"];
+
 /** What counts as known beside declarations and Postfix's own list: names that something refers to. */
 function knownNames(settings: Settings, services: readonly MasterService[], declared: Params): ReadonlySet<string> {
   const known = new Set([...Object.keys(declared), ...postfixParameters().keys()]);
+  for (const [name] of builtInTransports.flatMap((each) => [...transportParameters(each, "smtp")])) known.add(name);
   for (const service of services) {
     const own = transportParameters(service.name, commandName(service.command));
     for (const [name] of own) known.add(name);

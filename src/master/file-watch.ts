@@ -42,6 +42,7 @@ export class FileWatch {
   readonly #followed: Map<string, Followed> = new Map();
   #watching: Watching[] = [];
   #timer: Timer | undefined;
+  #due_ms = 0;
   #looking = false;
   #closed = false;
 
@@ -61,7 +62,7 @@ export class FileWatch {
     }
     for (const directory of new Set(await this.#directories(files))) {
       try {
-        this.#watching.push(this.#files.watch(directory, () => this.#look(0)));
+        this.#watching.push(this.#files.watch(directory, () => this.#look(settle_ms)));
       } catch {
         // The look every two seconds has to do.
       }
@@ -96,13 +97,18 @@ export class FileWatch {
     return found;
   }
 
+  /** A look that is due sooner stays: in a busy directory (the mail log beside the tables) notices come all the time. */
   #look(delay_ms: number): void {
     if (this.#closed || this.#looking) return;
+    const due_ms = this.#clock.monotonic() + delay_ms;
+    if (this.#timer && this.#due_ms <= due_ms) return;
     this.#timer?.cancel();
+    this.#due_ms = due_ms;
     this.#timer = this.#clock.after(delay_ms, () => void this.#lookNow(), { idle: true });
   }
 
   async #lookNow(): Promise<void> {
+    this.#timer = undefined;
     this.#looking = true;
     let unsettled = false;
     for (const followed of this.#followed.values()) {

@@ -37,6 +37,9 @@ const stopLimit_ms = 15_000;
 /** An old generation that will not end (a session that never pauses) is ended after this. */
 const retireLimit_ms = 3600_000;
 
+/** How long the next change leaves the sessions of one that is still retiring in peace; then they are told to come back. */
+const retireInPeace_ms = 30_000;
+
 /** How long the next change waits for one that is still retiring; then it is killed, and a delivery in flight may be repeated. */
 const retireForNext_ms = 100_000;
 
@@ -163,13 +166,14 @@ export class Master {
   async #roomForAnother(): Promise<void> {
     const retiring = this.#retiring;
     if (!retiring || !this.#serving) return;
-    retiring.send({ kind: "stop" });
+    const hurry = this.#clock.after(retireInPeace_ms, () => retiring.send({ kind: "stop" }));
     const limit = this.#clock.after(retireForNext_ms, () => retiring.kill("SIGKILL"));
     const servingGone = new Promise<void>((resolve) => {
       this.#servingGone = resolve;
     });
     await Promise.race([retiring.exited, servingGone]);
     this.#servingGone = undefined;
+    hurry.cancel();
     limit.cancel();
   }
 

@@ -189,7 +189,7 @@ export class Pickup {
       // Whatever is wrong with this one, the others must not wait for it.
       return this.#later(name, errorCode(error) || String(error));
     } finally {
-      await file.close();
+      await file.close().catch(() => {});
     }
   }
 

@@ -9,6 +9,8 @@ interface DueWatchOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly queueRunDelay_ms: number;
+  /** No message has to wait longer than this. */
+  readonly longestWait_ms: number;
   /** How many messages may be claimed at most at once. */
   readonly page: number;
   /** How many messages there is room for. */
@@ -23,6 +25,8 @@ interface DueWatchOptions {
 
 /** At most this often, so that a million due times are not a million wake-ups. */
 const leastPause_ms = 1000;
+/** A wall clock that is set back by less is of no account. */
+const leastJump_ms = 60_000;
 /** How long until the next look when all that is due is for excluded destinations, or the store could not be read. */
 const blindPause_ms = 30_000;
 
@@ -30,6 +34,9 @@ const blindPause_ms = 30_000;
  * Looks into the store for messages that are due: when told to, when the next
  * one falls due, when there is room again, and at least every queue_run_delay,
  * since wall clocks jump. One look at a time.
+ *
+ * Due times are the wall clock's. When that goes back, all that waits would wait longer by as much: so it is
+ * tried at once. A jump while nothing ran is known by messages that are due later than any can be.
  */
 export class DueWatch {
   readonly #options: DueWatchOptions;
@@ -42,6 +49,8 @@ export class DueWatch {
   #told_ms = Number.POSITIVE_INFINITY;
   /** There may be more that is due than there was room for. */
   #backlog = false;
+  /** How far the wall clock was ahead of the one that never goes back, at the last look. */
+  #ahead_ms = Number.NEGATIVE_INFINITY;
 
   constructor(options: DueWatchOptions) {
     this.#options = options;
@@ -100,7 +109,8 @@ export class DueWatch {
 
   /** Resolves to when there is something to do again. */
   async #claim(): Promise<number> {
-    const { store, clock, excluded, take } = this.#options;
+    const { store, clock, excluded, take, longestWait_ms } = this.#options;
+    await this.#mindTheClock();
     for (;;) {
       const room = this.#roomForPage();
       this.#backlog = room === 0;
@@ -110,9 +120,27 @@ export class DueWatch {
       for (const envelope of claimed) take(envelope);
       if (claimed.length < room) {
         const due_ms = (await store.nextDue(excluded)) ?? Number.POSITIVE_INFINITY;
-        return due_ms <= now_ms ? now_ms + blindPause_ms : due_ms;
+        if (due_ms === Number.POSITIVE_INFINITY || due_ms <= now_ms + longestWait_ms + leastJump_ms) {
+          return due_ms <= now_ms ? now_ms + blindPause_ms : due_ms;
+        }
+        await this.#tryAll(
+          `mail is due ${Math.round((due_ms - now_ms) / 1000)} s from now, as if the clock had gone back`,
+        );
       }
     }
+  }
+
+  async #mindTheClock(): Promise<void> {
+    const { clock } = this.#options;
+    const ahead_ms = clock.now() - clock.monotonic();
+    const back_ms = this.#ahead_ms - ahead_ms;
+    if (back_ms >= leastJump_ms) await this.#tryAll(`the clock went back by ${Math.round(back_ms / 1000)} s`);
+    this.#ahead_ms = ahead_ms;
+  }
+
+  async #tryAll(why: string): Promise<void> {
+    this.#options.log.warning(`${why}: all deferred mail is tried now`);
+    await this.#options.store.flush("all");
   }
 
   #failed(error: unknown): void {

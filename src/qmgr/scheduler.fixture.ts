@@ -9,6 +9,7 @@ import type {
   DestinationHealth,
   RecipientResult,
 } from "../queue/delivery.ts";
+import type { Engine } from "../queue/engine.ts";
 import type { MemoryQueue } from "../queue/memory-engine.ts";
 import { openMemoryStore } from "../queue/memory-store.ts";
 import type { Envelope, NewEnvelope, Notify } from "../queue/message.ts";
@@ -31,6 +32,7 @@ export interface WorldOptions {
   readonly owner?: string;
   readonly clock?: ManualClock;
   readonly wrapStore?: (store: QueueStore) => QueueStore;
+  readonly wrapEngine?: (engine: Engine) => Engine;
   readonly transports?: ReadonlyMap<string, Deliver>;
   readonly softBounce?: boolean;
 }
@@ -55,8 +57,8 @@ export type World = Awaited<ReturnType<typeof world>>;
 export async function world(options: WorldOptions = {}) {
   const clock = options.clock ?? new ManualClock();
   const log = memoryLog();
-  const { queue, owner = "us" } = options;
-  const real = await openMemoryStore({ owner, clock, log, ...(queue ? { queue } : {}) });
+  const { queue, owner = "us", wrapEngine: wrap } = options;
+  const real = await openMemoryStore({ owner, clock, log, ...(queue ? { queue } : {}), ...(wrap ? { wrap } : {}) });
   const store = options.wrapStore?.(real) ?? real;
   const pending: Pending[] = [];
   const hold: Deliver = (request) =>

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { EngineError } from "../queue/engine.ts";
 import { MemoryQueue } from "../queue/memory-engine.ts";
+import { chunkSize_bytes } from "../queue/message.ts";
 import { QueueError } from "../queue/store.ts";
+import { ManualClock } from "../runtime/manual-clock.ts";
 import { TableError } from "../table/table.ts";
 import { byDomain, down, ok, quiet, type World, world } from "./scheduler.fixture.ts";
 
@@ -482,6 +485,70 @@ test("outcomes wait for a store without room, and nothing is delivered twice", a
   for (let turn = 0; turn < 4; turn++) await w.advance(60_000);
   assert.equal(w.lines(/removed/).length, 1);
   assert.equal(w.pending.length, 0);
+});
+
+test("a notification of which the store had no room for a part is written again, and once only", async () => {
+  let full = false;
+  const w: World = await world({
+    wrapEngine: (engine) => ({
+      read: (read) => engine.read(read),
+      close: () => engine.close(),
+      commit: (batch, ops) =>
+        full && ops.some(({ kind }) => kind === "chunk")
+          ? Promise.reject(new EngineError("full", "no room"))
+          : engine.commit(batch, ops),
+    }),
+    async notify({ envelope, kind }) {
+      const body = w.store.beginBody();
+      await body.append(Buffer.alloc(chunkSize_bytes, "x"));
+      await body.append(Buffer.from("end\r\n"));
+      const recipients = envelope.recipients.map((each) => ({ ...each, address: envelope.sender }));
+      const message = {
+        ...{ id: w.store.nextId(), arrival_ms: w.clock.now(), body },
+        envelope: { ...envelope, sender: "", recipients, size_bytes: body.size_bytes },
+      };
+      return [{ message, source: `bounce:${envelope.id}:${kind}` }];
+    },
+  });
+  const { id } = await w.send("a@sender.example", "b@example.com", "c@example.com");
+  full = true;
+  w.next().answer(ok, (index) => (index === 0 ? { status: "bounced", dsn: "5.1.1", reason: "no" } : {}));
+  await w.advance(300);
+  assert.equal(w.store.owns(id), true);
+  full = false;
+  await w.advance(10_000);
+  assert.deepEqual(w.lines(/removed/).length, 1);
+  assert.equal(w.next().request.envelope.sender, "");
+  assert.equal(w.pending.length, 0);
+  assert.equal((await w.store.list(undefined, 10)).length, 1);
+});
+
+test("mail that waits is tried when the clock has been set back, and no id is given twice", async () => {
+  const w = await world({ conf: { queue_run_delay: "300s" } });
+  w.scheduler.start();
+  await w.send("a@example.org", "b@example.com");
+  w.next().answer(ok, () => ({ status: "deferred", dsn: "4.2.0", reason: "busy" }));
+  await quiet();
+  const before = w.store.nextId();
+  w.clock.jump(-3_600_000);
+  const after = w.store.nextId();
+  assert.ok(Number.parseInt(after, 16) > Number.parseInt(before, 16));
+  await w.advance(301_000);
+  assert.equal(w.pending.length, 1);
+  assert.equal(w.lines(/the clock went back by 3600 s/).length, 1);
+});
+
+test("mail that is due in years, since the clock was wrong when it was deferred, is tried at the start", async () => {
+  const queue = new MemoryQueue();
+  const first = await world({ queue, owner: "old", clock: new ManualClock(Date.UTC(2036, 0, 1)) });
+  await first.send("a@example.org", "b@example.com");
+  first.next().answer(down);
+  await quiet();
+  const next = await world({ queue, owner: "new", clock: new ManualClock(Date.UTC(2026, 0, 1)) });
+  next.scheduler.start();
+  await quiet();
+  assert.equal(next.pending.length, 1);
+  assert.equal(next.lines(/as if the clock had gone back/).length, 1);
 });
 
 test("a broken store stops everything and is reported once", async () => {

@@ -104,6 +104,7 @@ export class Scheduler {
       clock,
       log,
       queueRunDelay_ms: conf.queue_run_delay * 1000,
+      longestWait_ms: Math.max(conf.minimal_backoff_time, conf.maximal_backoff_time) * 1000,
       page: Math.min(claimPage, conf.qmgr_message_active_limit),
       room: () => this.#active.room,
       excluded: this.#dispatch.excluded,

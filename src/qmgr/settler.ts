@@ -54,12 +54,7 @@ export class Settler {
     if (!this.#stopped) done(settled);
   }
 
-  #refused(
-    settlement: Settlement,
-    { done, again }: Continuation,
-    pause_ms: number,
-    error: unknown,
-  ): void {
+  #refused(settlement: Settlement, { done, again }: Continuation, pause_ms: number, error: unknown): void {
     if (this.#stopped) return;
     const { clock, log, broken } = this.#options;
     const { id } = settlement;

@@ -132,6 +132,33 @@ test("full: what was to be accepted is refused, and nothing of it is stored", as
   assert.equal((await store.counts()).active, 1);
 });
 
+test("full: of messages that belong together none is stored, and their source may come again", async () => {
+  const { engine, store, queue } = bed({ ops: 1, bytes: 1 });
+  const two = (): NewMessage[] => [message(store), message(store)];
+  engine.faults.push("full");
+  await assert.rejects(store.acceptAll(two(), "maildrop 1"), { kind: "full" });
+  assert.equal(queue.messages.size, 0);
+  assert.equal((await store.acceptAll(two(), "maildrop 1")).length, 2);
+  assert.deepEqual(
+    engine.batches.map(({ kinds }) => kinds),
+    [["accept"], ["accept"]],
+  );
+});
+
+test("full: of messages that belong together none is stored when part of one body was refused", async () => {
+  const { engine, store, queue } = bed();
+  const [whole, broken] = [store.beginBody(), store.beginBody()];
+  await whole.append(Buffer.from("body\r\n"));
+  await turns();
+  engine.faults.push("full");
+  await broken.append(Buffer.from("body\r\n"));
+  await assert.rejects(store.acceptAll([message(store, whole), message(store, broken)], "maildrop 1"), {
+    kind: "full",
+  });
+  await turns();
+  assert.deepEqual([queue.messages.size, queue.bodies.size, queue.unfinished.size], [0, 0, 0]);
+});
+
 test("full: a settle waits for room, and is not forgotten; accepting is refused meanwhile", async () => {
   const { engine, store, clock } = bed();
   const id = await accept(store);

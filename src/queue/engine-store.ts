@@ -202,7 +202,8 @@ export class EngineStore implements QueueStore {
     const result = await this.#coordinator.submit<"settle">(op).catch((error) => {
       // Refused as impossible, or for want of room while closing: it is in work still.
       if (!this.#owned.has(id)) this.#owned.set(id, owned);
-      for (const { message } of notifications) if (!Buffer.isBuffer(message.body)) (message.body as AheadBody).returned();
+      for (const { message } of notifications)
+        if (!Buffer.isBuffer(message.body)) (message.body as AheadBody).returned();
       throw error;
     });
     if (!keep) this.#cache.drop(owned.bodyNumber);
@@ -290,6 +291,10 @@ export class EngineStore implements QueueStore {
       hold: counts[state.hold] ?? 0,
       corrupt: counts[state.corrupt] ?? 0,
     };
+  }
+
+  reusableSpace(): Promise<number> {
+    return this.#read<"reusable">({ kind: "reusable" });
   }
 
   close(): Promise<void> {

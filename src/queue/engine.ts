@@ -152,6 +152,7 @@ export type Read =
   | { readonly kind: "list"; readonly after: number; readonly limit: number }
   | { readonly kind: "counts" }
   | { readonly kind: "owners" }
+  | { readonly kind: "reusable" }
   | { readonly kind: "nextDue"; readonly excluding: readonly string[] };
 
 export type ReadKind = Read["kind"];
@@ -164,6 +165,8 @@ export interface ReadResultOf {
   /** By state number. */
   counts: readonly number[];
   owners: readonly string[];
+  /** Bytes. */
+  reusable: number;
   /** `more`: nothing found yet, ask again. */
   nextDue: { readonly due: number | undefined; readonly more: boolean };
 }

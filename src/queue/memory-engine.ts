@@ -88,7 +88,8 @@ export class MemoryEngine implements Engine {
   #assertPossible(ops: readonly Op[]): void {
     const ids = new Set<number>();
     for (const [index, op] of ops.entries()) {
-      const inserts = op.kind === "accept" ? [op.insert, ...(op.others ?? [])] : op.kind === "settle" ? op.notifications : [];
+      const inserts =
+        op.kind === "accept" ? [op.insert, ...(op.others ?? [])] : op.kind === "settle" ? op.notifications : [];
       for (const { id, source } of inserts) {
         if (source !== undefined && this.#bySource(source)) continue;
         if (this.#queue.messages.has(id) || ids.has(id)) throw new EngineError("refused", `id ${id} is in use`, index);
@@ -335,6 +336,8 @@ export class MemoryEngine implements Engine {
         const owners = [...this.#queue.messages.values()].flatMap(({ owner }) => owner ?? []);
         return [...new Set([...owners, ...this.#queue.unfinished.values()])];
       }
+      case "reusable":
+        return 0;
       case "nextDue": {
         const excluded = new Set(read.excluding);
         return { due: this.#inDueOrder().find((each) => !excluded.has(each.destination))?.due, more: false };

@@ -93,6 +93,8 @@ export interface QueueStore {
   /** A page of the queue in order of ids, beginning after `after`; empty at the end. Never a long read transaction. */
   list(after: string | undefined, limit: number): Promise<QueueEntry[]>;
   counts(): Promise<QueueCounts>;
+  /** Bytes of the queue's own files that hold nothing and will be written again: room that the file system does not know of. */
+  reusableSpace(): Promise<number>;
 
   /** After this, nothing is accepted; what was begun is finished. */
   close(): Promise<void>;

@@ -10,14 +10,16 @@ const leastInodes = 16;
 
 /**
  * Whether there is room for another message: half again as much as the largest one
- * may have, or queue_minfree if that is more (Postfix: mail_queue.c). Asked for each message, so it is answered at once
- * from a figure that is renewed every two seconds.
+ * may have, or queue_minfree if that is more (Postfix: mail_queue.c). What the queue's files have free inside counts, since they
+ * do not shrink when mail has gone. Asked for each message, so it is answered at once from a figure that is renewed
+ * every two seconds.
  */
 export class FreeSpace {
   readonly #files: Files;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #directory: string;
+  readonly #reusable: () => Promise<number>;
   readonly #least_bytes: number;
   #enough = true;
   #timer: Timer | undefined;
@@ -27,12 +29,15 @@ export class FreeSpace {
   constructor(
     world: { readonly files: Files; readonly clock: Clock; readonly log: Log },
     directory: string,
+    /** QueueStore.reusableSpace */
+    reusable: () => Promise<number>,
     conf: { readonly message_size_limit: number; readonly queue_minfree: number },
   ) {
     this.#files = world.files;
     this.#clock = world.clock;
     this.#log = world.log;
     this.#directory = directory;
+    this.#reusable = reusable;
     this.#least_bytes = Math.max(conf.queue_minfree, conf.message_size_limit * 1.5);
   }
 
@@ -51,7 +56,10 @@ export class FreeSpace {
 
   async #look(): Promise<void> {
     try {
-      const { free_bytes, free_inodes } = await this.#files.space(this.#directory);
+      const outside = await this.#files.space(this.#directory);
+      const { free_inodes } = outside;
+      const short = outside.free_bytes < this.#least_bytes;
+      const free_bytes = outside.free_bytes + (short ? await this.#reusable().catch(() => 0) : 0);
       this.#blind = false;
       this.#note(free_bytes >= this.#least_bytes && (free_inodes >= leastInodes || free_inodes === 0), free_bytes);
     } catch (error) {

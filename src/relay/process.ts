@@ -7,6 +7,7 @@ import { facilityNumber, syslogSink } from "../log/syslog-sink.ts";
 import type { SchedulerState } from "../qmgr/state.ts";
 import { openSqliteStore, QueueOpenError, startSqliteWorker } from "../queue/open.ts";
 import { tryLock } from "../queue/owner-lock.ts";
+import { QueueError } from "../queue/store.ts";
 import { preload as preloadSasl } from "../sasl/saslprep.ts";
 import { type Clock, pause } from "../runtime/clock.ts";
 import { errorCode, type Files } from "../runtime/files.ts";
@@ -22,6 +23,7 @@ import { ownerLock, ownerLocks, releaseGoneOwners, removeGoneLocks } from "./gon
 import { gatherMaterials } from "./materials.ts";
 import type { RelayConf } from "./params.ts";
 import type { Begin, FromRelay, RefusedBatch, ToRelay } from "./protocol.ts";
+import { forgetNoted, notedRefused, noteRefused } from "./refused-notes.ts";
 import { Relay } from "./relay.ts";
 
 /**
@@ -117,16 +119,28 @@ class RelayProcess {
     if (message.dropTo) processes.become(message.dropTo);
     const paths = queuePaths(conf.queue_directory);
     await holdOwnerLock(files, paths.queue, message.owner);
-    const store = await openStore(engine, runtime, { conf, paths, log, message });
-    const refused = [...message.refused];
+    const noted = await notedRefused(files, paths.queue);
+    const refused = [...message.refused, ...noted];
+    const store = await openStore(engine, runtime, { conf, paths, log, message, refused });
+    await forgetNoted(files, paths.queue, noted);
     const broken = (error: unknown): void => {
       // Its successor has to know before it opens the queue, so we do not end before that is said.
-      const said = say({ kind: "refused", batches: store.refusedBatches });
+      const batches = store.refusedBatches;
+      const said = Promise.all([say({ kind: "refused", batches }), noteRefused(files, paths.queue, batches)]);
       fail(`mail queue: ${error instanceof Error ? error.message : String(error)}; the relay is restarted`, exit.tempFail, said);
     };
     // Whoever finds it broken: also when nothing is being delivered, and only clients are refused.
     void store.failed.then(broken);
-    const takeBack = () => releaseGoneOwners(store, paths.queue, log, refused);
+    const takeBack = async (): Promise<void> => {
+      try {
+        await releaseGoneOwners(store, paths.queue, log, refused);
+      } catch (error) {
+        if (!(error instanceof QueueError) || error.kind === "failed") throw error;
+        // A disk without room must not keep us from saying so to clients.
+        log.warning(`cannot take back the mail of a relay that has ended: ${error.message}; it waits`);
+        clock.after(takeBackAgain_ms, () => void takeBack().then(() => relay.scheduler.look(), broken), { idle: true });
+      }
+    };
     await takeBack();
     await removeGoneLocks(files, paths.queue, message.owner);
     const relay = new Relay({
@@ -139,7 +153,7 @@ class RelayProcess {
       queueDirectory: paths.queue,
       failed: broken,
     });
-    const control = await takeControl(files, net, clock, `${paths.public}/control`, controlPorts(store, relay));
+    const control = await takeControl(runtime, `${paths.public}/control`, message.generation, controlPorts(store, relay));
     await relay.serve(message.sockets).catch((error: unknown) => {
       throw new StartError(`cannot listen: ${error instanceof Error ? error.message : String(error)}`, exit.unavailable);
     });
@@ -222,7 +236,7 @@ class RelayProcess {
 }
 
 /** Says why this relay cannot go on, once, and ends it when that is written. */
-function failure(log: Log, flush: () => Promise<void>): (text: string, status: number, said?: Promise<void>) => void {
+function failure(log: Log, flush: () => Promise<void>): (text: string, status: number, said?: Promise<unknown>) => void {
   let failed = false;
   return (text, status, said) => {
     if (failed) return;
@@ -231,6 +245,9 @@ function failure(log: Log, flush: () => Promise<void>): (text: string, status: n
     void Promise.allSettled([flush(), said]).then(() => processes.exit(status));
   };
 }
+
+/** Until mail that could not be taken back is tried again. */
+const takeBackAgain_ms = 10_000;
 
 /** How often the lock is tried: a relay that takes stock of gone owners holds each for a moment. */
 const lockTries = 20;
@@ -250,7 +267,13 @@ async function holdOwnerLock(files: Files, queueDirectory: string, owner: string
 async function openStore(
   engine: Awaited<ReturnType<typeof startSqliteWorker>>,
   runtime: Runtime,
-  { conf, paths, log, message }: { conf: RelayConf; paths: QueuePaths; log: Log; message: Begin },
+  {
+    conf,
+    paths,
+    log,
+    message,
+    refused,
+  }: { conf: RelayConf; paths: QueuePaths; log: Log; message: Begin; refused: readonly RefusedBatch[] },
 ) {
   return openSqliteStore(engine, {
     directory: paths.queue,
@@ -258,7 +281,7 @@ async function openStore(
     generation: message.generation,
     runtime,
     log: log.as("qmgr"),
-    refused: message.refused,
+    refused,
     limits: { ops: conf.postern_queue_batch_limit, bytes: conf.postern_queue_batch_size_limit },
     cache_bytes: conf.postern_queue_cache_size,
     pageCache_bytes: conf.postern_queue_page_cache_size,
@@ -270,14 +293,26 @@ async function openStore(
   });
 }
 
-/** The name is taken over at once; a predecessor's socket stays open for those it serves. */
-async function takeControl(files: Files, net: Net, clock: Clock, path: string, ports: ControlPorts): Promise<Listener> {
-  await files.remove(path).catch(() => {});
-  const control = await startControl({ net, clock }, path, ports).catch((error: unknown) => {
-    throw new StartError(`cannot listen on ${path}: ${error instanceof Error ? error.message : String(error)}`, exit.unavailable);
-  });
-  await files.chmod(path, 0o666);
-  return control;
+/**
+ * The name is taken over at once; a predecessor's socket stays open for those it serves. Each generation listens under
+ * a name of its own, since closing a socket removes the name that it was made with.
+ */
+async function takeControl(
+  { files, net, clock }: Runtime,
+  path: string,
+  generation: number,
+  ports: ControlPorts,
+): Promise<Listener> {
+  const own = `${path}.${generation}`;
+  try {
+    await files.remove(own).catch(() => {});
+    const control = await startControl({ net, clock }, own, ports);
+    await files.chmod(own, 0o666);
+    await files.rename(own, path);
+    return control;
+  } catch (error) {
+    throw new StartError(`cannot listen on ${own}: ${error instanceof Error ? error.message : String(error)}`, exit.unavailable);
+  }
 }
 
 /** Lines go to the master, which keeps the log's file; with syslog as the destination, straight there. */

@@ -92,7 +92,7 @@ export class Relay {
       log: log.as("bounce"),
       recipients: (address) => expandRecipient(this.#router, this.#router.rewriter.rewrite(address)),
     };
-    this.#space = new FreeSpace({ ...runtime, log }, parts.queueDirectory, conf);
+    this.#space = new FreeSpace({ ...runtime, log }, parts.queueDirectory, () => store.reusableSpace(), conf);
     const submission: SubmissionParts = {
       cleanup,
       store,
@@ -171,13 +171,13 @@ export class Relay {
     handedOver(this.scheduler.stateForSuccessor());
     const picked = this.#pickup.close();
     const sessions = Promise.all([...this.#servers.values()].map((server) => server.finish()));
-    await this.#closeScheduler();
-    wake();
-    // Sessions that go on still bring mail: it is put back at once, for the successor.
+    // What is not in hand is put back at once, for the successor, and so is what sessions that go on still bring.
     const waker = this.#parts.runtime.clock.after(wakeInterval_ms, function again() {
       wake();
       waker.restart();
     });
+    await this.#closeScheduler();
+    wake();
     await Promise.all([sessions, picked]);
     waker.cancel();
     await this.#end();

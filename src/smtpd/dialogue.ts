@@ -18,12 +18,22 @@
  */
 import type { Log } from "../log/log.ts";
 import { type CommandLine, parseCommand } from "../rfc5321/command.ts";
-import { parsePath } from "../rfc5321/path.ts";
 import type { Reply } from "../rfc5321/reply.ts";
-import { CommandCounts, type CommandName, commandNames } from "./counts.ts";
-import { type MailParameters, mailParameter, type Offers, type RcptParameters, rcptParameter } from "./parameters.ts";
+import { CommandCounts, type CommandName } from "./counts.ts";
+import { ehloReply } from "./ehlo-reply.ts";
+import {
+  type ArgumentsSetting,
+  beginsWith,
+  type MailArguments,
+  mailArguments,
+  type Refused,
+  rcptArguments,
+  vrfyArguments,
+} from "./envelope-arguments.ts";
+import { Patience } from "./patience.ts";
 import type { Client, IntakeResult, RecipientFacts, Transaction, TransactionRecipient } from "./ports.ts";
 import { bareForm, type RefusalSetting, recipientRefusal } from "./refusal.ts";
+import { isNonSmtp, isNoop, junkVerbs, knownVerbs, lastVerbs } from "./verbs.ts";
 import { escaped, logs, printable, replies } from "./words.ts";
 
 /** What the driver does next. Texts are without their final CRLF; several lines have CRLF between them. */
@@ -59,16 +69,8 @@ export interface DialogueClient {
   following(): Buffer | undefined;
 }
 
-/** Commands of which a client may send only so many between messages. */
-const junk: ReadonlySet<string> = new Set(["HELO", "EHLO", "RSET", "NOOP", "VRFY"]);
-/** Commands that end a pipelined group (RFC 2920 section 3.1). */
-const last: ReadonlySet<string> = new Set(["HELO", "EHLO", "DATA", "NOOP", "VRFY"]);
-const known: ReadonlySet<string> = new Set(
-  commandNames.filter((name) => name !== "unknown").map((name) => name.toUpperCase()),
-);
-
-interface Open extends MailParameters {
-  readonly sender: string;
+/** A transaction that has begun. */
+interface Open extends Readonly<MailArguments> {
   arrival_ms: number;
   id: string;
   readonly recipients: TransactionRecipient[];
@@ -82,14 +84,12 @@ export class Dialogue {
   readonly #client: Client;
   readonly #log: Log;
   readonly #discard: ReadonlySet<string>;
-  readonly #offers: Offers;
+  readonly #arguments: ArgumentsSetting;
+  readonly #patience: Patience;
   #where = "CONNECT";
   #helo = "";
   #protocol: "SMTP" | "ESMTP" = "SMTP";
   #open: Open | undefined;
-  #errors = 0;
-  #junk = 0;
-  #overshoot = 0;
   #outOfStep = false;
   #checking: { recipient: TransactionRecipient; vrfy: string | undefined } | undefined;
 
@@ -100,10 +100,10 @@ export class Dialogue {
     this.#client = own.client;
     this.#log = log;
     this.#discard = new Set(setting.conf.smtpd_discard_ehlo_keywords);
-    this.#offers = {
-      smtputf8: setting.conf.smtputf8_enable && !this.#discard.has("smtputf8"),
-      dsn: !this.#discard.has("dsn"),
-    };
+    const { smtputf8_enable, strict_rfc821_envelopes: strict } = setting.conf;
+    const smtputf8 = smtputf8_enable && !this.#discard.has("smtputf8");
+    this.#arguments = { offers: { smtputf8, dsn: !this.#discard.has("dsn") }, strict };
+    this.#patience = new Patience(setting.conf);
   }
 
   /** The last thing that the client got right, for "lost connection after …". */
@@ -123,7 +123,7 @@ export class Dialogue {
 
   /** The client has made so many errors that its replies are held back. */
   get slow(): boolean {
-    return this.#errors >= this.#conf.smtpd_soft_error_limit;
+    return this.#patience.slow;
   }
 
   greet(): Action {
@@ -146,11 +146,11 @@ export class Dialogue {
     if (text === undefined) return this.#unknown(replies.badUtf8);
     const command = parseCommand(text);
     if (command.verb === "") return this.#unknown(replies.badSyntax);
-    if (this.#isNoop(command.verb)) {
-      if (this.#junk++ > this.#conf.smtpd_junk_command_limit) this.#errors++;
+    if (isNoop(command.verb, this.#conf)) {
+      this.#patience.junk();
       return this.#settled(this.#reply(replies.ok));
     }
-    if (!known.has(command.verb)) return this.#unknownCommand(command.verb, text);
+    if (!knownVerbs.has(command.verb)) return this.#unknownCommand(command.verb, text);
     return this.#knownCommand(command);
   }
 
@@ -197,11 +197,9 @@ export class Dialogue {
   /** The whole message came. What became of it, or a reply of the driver's own; the session goes on. */
   finished(result: IntakeResult | string): Action {
     this.#where = "END-OF-MESSAGE";
-    this.#open = undefined;
-    this.#overshoot = 0;
+    this.#reset();
     if (typeof result !== "string" && result.kind === "queued") {
-      this.#errors = 0;
-      this.#junk = 0;
+      this.#patience.delivered();
       this.counts.succeeded("data");
       return this.#reply(replies.queued(result.id));
     }
@@ -226,14 +224,14 @@ export class Dialogue {
     const name = command.verb.toLowerCase() as CommandName;
     this.counts.tried(name);
     this.#where = command.verb;
-    if ((this.#protocol !== "ESMTP" || last.has(command.verb)) && this.#speaksTooEarly()) {
+    if ((this.#protocol !== "ESMTP" || lastVerbs.has(command.verb)) && this.#speaksTooEarly()) {
       return this.#end(replies.outOfStep);
     }
-    const errors = this.#errors;
+    const { errors } = this.#patience;
     const action = this.#run(command);
     const decided = action.kind === "reply" || action.kind === "end";
-    if (decided && this.#errors === errors) this.counts.succeeded(name);
-    if (junk.has(command.verb) && this.#junk++ > this.#conf.smtpd_junk_command_limit) this.#errors++;
+    if (decided && this.#patience.errors === errors) this.counts.succeeded(name);
+    if (junkVerbs.has(command.verb)) this.#patience.junk();
     return decided ? this.#settled(action) : action;
   }
 
@@ -282,61 +280,23 @@ export class Dialogue {
     // HELO after EHLO does not take PIPELINING back from a client that was offered it.
     if (protocol === "ESMTP") this.#protocol = protocol;
     if (protocol === "SMTP") return this.#reply(`250 ${this.#conf.myhostname}`);
-    const words = this.#features();
-    return this.#reply(words.map((word, index) => `250${index < words.length - 1 ? "-" : " "}${word}`).join("\r\n"));
-  }
-
-  #features(): string[] {
-    const {
-      conf: { myhostname, message_size_limit, disable_vrfy_command, smtputf8_enable },
-    } = this.#setting;
-    const offers = (keyword: string): boolean => !this.#discard.has(keyword);
-    if (this.#discard.size > 0 && offers("silent-discard"))
+    if (this.#discard.size > 0 && !this.#discard.has("silent-discard"))
       this.#log.info(logs.discarding([...this.#discard].join(", ")));
-    const words = [myhostname];
-    if (offers("pipelining")) words.push("PIPELINING");
-    if (offers("size")) words.push(message_size_limit > 0 ? `SIZE ${message_size_limit}` : "SIZE");
-    if (offers("vrfy") && !disable_vrfy_command) words.push("VRFY");
-    if (offers("enhancedstatuscodes")) words.push("ENHANCEDSTATUSCODES");
-    if (offers("8bitmime")) words.push("8BITMIME");
-    if (offers("dsn")) words.push("DSN");
-    if (offers("smtputf8") && smtputf8_enable) words.push("SMTPUTF8");
-    return words;
-  }
-
-  get #takesUtf8(): boolean {
-    return this.#offers.smtputf8;
+    return this.#reply(ehloReply(this.#conf, this.#discard));
   }
 
   #mail(command: CommandLine): Action {
-    const { words } = command;
     if (this.#conf.smtpd_helo_required && this.#helo === "") return this.#fail(replies.heloFirst);
     if (this.#open) return this.#fail(replies.nestedMail);
-    if (words.length < 2 || words[0]?.toLowerCase() !== "from:") return this.#fail(replies.mailSyntax);
+    if (!beginsWith("from:", command)) return this.#fail(replies.mailSyntax);
     const rate = this.#own.count("message");
     if (rate > this.#conf.smtpd_client_message_rate_limit) {
       this.#log.warning(logs.messageRate(rate, this.#client, this.#setting.service));
       return this.#fail(replies.tooMuchMail(this.#client));
     }
-    const smtputf8 = this.#takesUtf8 && words.some((word, index) => index > 1 && word.toUpperCase() === "SMTPUTF8");
-    const sender = this.#path(command, smtputf8, replies.badSender);
-    if (typeof sender !== "string") return sender;
-    const open: Open = {
-      sender,
-      smtputf8,
-      body: undefined,
-      declaredSize_bytes: 0,
-      envid: undefined,
-      ret: undefined,
-      arrival_ms: 0,
-      id: "",
-      recipients: [],
-    };
-    for (let index = 2; index < words.length; index++) {
-      const problem = mailParameter(words[index] ?? "", open, this.#offers);
-      if (problem !== undefined) return this.#fail(problem);
-    }
-    return this.#admit(open);
+    const said = mailArguments(command, this.#arguments);
+    if ("refused" in said) return this.#refuse(said);
+    return this.#admit({ ...said, arrival_ms: 0, id: "", recipients: [] });
   }
 
   #admit(open: Open): Action {
@@ -357,26 +317,20 @@ export class Dialogue {
 
   #rcpt(command: CommandLine): Action {
     const open = this.#open;
-    const { words } = command;
     if (!open) return this.#fail(replies.needMail);
-    if (words.length < 2 || words[0]?.toLowerCase() !== "to:") return this.#fail(replies.rcptSyntax);
+    if (!beginsWith("to:", command)) return this.#fail(replies.rcptSyntax);
     const limited = this.#recipientRate();
     if (limited) return limited;
-    const address = this.#path(command, open.smtputf8, replies.badRecipient);
-    if (typeof address !== "string") return address;
-    if (address === "") return this.#fail(replies.badRecipient);
-    const recipient: RcptParameters & { address: string } = { address, notify: undefined, orcpt: undefined };
-    for (let index = 2; index < words.length; index++) {
-      const problem = rcptParameter(words[index] ?? "", recipient, this.#offers);
-      if (problem !== undefined) return this.#fail(problem);
-    }
+    const recipient = rcptArguments(command, open.smtputf8, this.#arguments);
+    if ("refused" in recipient) return this.#refuse(recipient);
     const limit = this.#conf.smtpd_recipient_limit;
     if (limit > 0 && open.recipients.length >= limit) {
-      const forgiven = this.#overshoot++ < this.#conf.smtpd_recipient_overshoot_limit;
-      return forgiven ? this.#reply(replies.tooManyRecipients) : this.#fail(replies.tooManyRecipients);
+      return this.#patience.overshoot()
+        ? this.#reply(replies.tooManyRecipients)
+        : this.#fail(replies.tooManyRecipients);
     }
     this.#checking = { recipient, vrfy: undefined };
-    return { kind: "check", recipient: address, sender: open.sender };
+    return { kind: "check", recipient: recipient.address, sender: open.sender };
   }
 
   #recipientRate(): Action | undefined {
@@ -416,33 +370,14 @@ export class Dialogue {
 
   #vrfy(command: CommandLine): Action {
     if (this.#conf.disable_vrfy_command) return this.#fail(replies.vrfyDisabled);
-    const words = [...command.words];
-    const smtputf8 = this.#takesUtf8 && words.at(-1)?.toUpperCase() === "SMTPUTF8";
-    if (smtputf8) words.pop();
-    if (words.length === 0) return this.#fail(replies.vrfySyntax(this.#conf.smtputf8_enable));
+    const asked = vrfyArguments(command, replies.vrfySyntax(this.#conf.smtputf8_enable), this.#arguments);
+    if ("refused" in asked && asked.illegal === undefined) return this.#fail(asked.refused);
     const limited = this.#recipientRate();
     if (limited) return limited;
-    const argument = words.join(" ");
-    const address = parsePath(argument, { smtputf8, strict: false });
-    if (address === undefined || address === "") {
-      this.#log.warning(logs.badAddress(this.#where, this.#client, printable(argument)));
-      return this.#fail(replies.badRecipient);
-    }
+    if ("refused" in asked) return this.#refuse(asked);
+    const { address, argument } = asked;
     this.#checking = { recipient: { address, notify: undefined, orcpt: undefined }, vrfy: printable(argument) };
     return { kind: "check", recipient: address, sender: this.#open?.sender ?? "" };
-  }
-
-  /** The address in the second word; where it is none, the reply that says so (and a line in the log). */
-  #path(command: CommandLine, smtputf8: boolean, bad: string): string | Action {
-    const word = command.words[1] ?? "";
-    if (command.unclosed.includes(1)) return this.#fail(bad);
-    const strict = this.#conf.strict_rfc821_envelopes;
-    const address = parsePath(word, { smtputf8, strict });
-    if (address !== undefined) return address;
-    if (!smtputf8 && parsePath(word, { smtputf8: true, strict }) !== undefined)
-      return this.#fail(replies.undeclaredUtf8);
-    this.#log.warning(logs.badAddress(this.#where, this.#client, printable(word)));
-    return this.#fail(bad);
   }
 
   /** The reply that refuses this recipient, or undefined. */
@@ -461,8 +396,16 @@ export class Dialogue {
   }
 
   #fail(text: string): Action {
-    this.#errors++;
+    this.#patience.error();
     return this.#reply(text);
+  }
+
+  /** Arguments that cannot be taken. */
+  #refuse({ refused, illegal }: Refused): Action {
+    if (illegal !== undefined) {
+      this.#log.warning(logs.badAddress(this.#where, this.#client, printable(illegal)));
+    }
+    return this.#fail(refused);
   }
 
   #softened(text: string): string {
@@ -471,7 +414,7 @@ export class Dialogue {
 
   /** The client is sent away once it has made too many errors. */
   #settled(action: Action): Action {
-    if (action.kind !== "reply" || this.#errors < this.#conf.smtpd_hard_error_limit) return action;
+    if (action.kind !== "reply" || !this.#patience.exhausted) return action;
     this.#log.info(logs.tooManyErrors(this.#where, this.#client));
     return { kind: "end", text: `${action.text}\r\n${replies.tooManyErrors(this.#conf.myhostname)}` };
   }
@@ -483,24 +426,13 @@ export class Dialogue {
   }
 
   #unknownCommand(verb: string, text: string): Action {
-    if (/^[!-9;-~]+:/.test(verb) || this.#isForbidden(verb)) {
+    if (isNonSmtp(verb, this.#conf)) {
       this.#where = "UNKNOWN";
       this.counts.tried("unknown");
       this.#log.warning(logs.nonSmtp(this.#client, escaped(Buffer.from(text))));
       return this.#end(replies.nonsense);
     }
     return this.#unknown(replies.unknownCommand);
-  }
-
-  #isNoop(verb: string): boolean {
-    const words = this.#conf.smtpd_noop_commands;
-    return words.length > 0 && words.some((word) => word.toUpperCase() === verb);
-  }
-
-  #isForbidden(verb: string): boolean {
-    return this.#conf.smtpd_forbidden_commands.some((word) =>
-      word.startsWith("regexp:") ? word.includes("/^[^A-Z]/") && !/^[A-Z]/.test(verb) : word.toUpperCase() === verb,
-    );
   }
 
   /** The client has sent something where it had to wait. Told once; true where it is to be sent away. */
@@ -515,7 +447,7 @@ export class Dialogue {
 
   #reset(): void {
     this.#open = undefined;
-    this.#overshoot = 0;
+    this.#patience.transactionOver();
   }
 
   /** "NOQUEUE: reject: RCPT from h[ip]: 554 5.7.1 …; from=<> to=<> proto=ESMTP helo=<>" */

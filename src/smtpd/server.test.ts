@@ -446,3 +446,84 @@ test("over real sockets: many clients at once, and every message arrives whole",
   await listener.close();
   await relay.server.close();
 });
+
+test("clients that are turned away are not waited for, and only so many at a time are told why", () => {
+  const relay = testRelay({ smtpd_session_limit: "1" });
+  relay.connect();
+  const wires = Array.from({ length: 600 }, () => relay.connect());
+  assert.equal(wires[0]?.take(), "421 4.3.2 All server ports are busy\r\n");
+  assert.ok(wires.at(-1)?.dead, "the last one was cut off without a word");
+  assert.ok(!wires[0]?.dead);
+  relay.clock.advance(1000);
+  assert.ok(wires.every(({ dead }) => dead));
+  const later = relay.connect();
+  assert.equal(later.take(), "421 4.3.2 All server ports are busy\r\n");
+});
+
+test("a client with too many connections is refused without waiting for its name, and gives its place back soon", async () => {
+  const never: Names = { ...silentNames, reverse: () => new Promise(() => {}) };
+  const settings = {
+    smtpd_client_connection_count_limit: "2",
+    smtpd_peername_lookup: "yes",
+    smtpd_session_limit: "20",
+  };
+  const relay = testRelay(settings, never);
+  const wires = Array.from({ length: 5 }, () => relay.connect("203.0.113.9"));
+  assert.deepEqual(
+    wires.map((wire) => wire.take()),
+    [
+      "",
+      "",
+      ...Array.from({ length: 3 }, () => "421 4.7.0 mail.test Error: too many connections from 203.0.113.9\r\n"),
+    ],
+  );
+  assert.equal(relay.server.sessions, 3);
+  relay.clock.advance(1000);
+  assert.equal(relay.server.sessions, 0);
+  assert.ok(wires.slice(2).every(({ dead }) => dead));
+  relay.clock.advance(5000);
+  await settled();
+  assert.equal(wires[0]?.take(), "220 mail.test ESMTP Postfix\r\n");
+});
+
+test("a bug behind a look-up, or behind a pause, ends that session alone", async () => {
+  const relay = testRelay({ smtpd_soft_error_limit: "1" });
+  const broken = {
+    get class(): never {
+      throw new Error("a bug");
+    },
+  };
+  relay.classify = async () => broken;
+  const waiting = relay.connect();
+  waiting.send("EHLO x\r\n");
+  waiting.send("MAIL FROM:<a@b.test>\r\nRCPT TO:<c@here.test>\r\n");
+  await settled();
+  assert.match(waiting.take(), /421 4\.3\.0 mail\.test Server local error\r\n$/);
+  relay.classify = () => broken;
+  const slow = relay.connect();
+  for (const line of ["FOO\r\n", "EHLO x\r\n", "MAIL FROM:<a@b.test>\r\n", "RCPT TO:<c@here.test>\r\n"]) {
+    slow.send(line);
+    relay.clock.advance(1000);
+  }
+  assert.match(slow.take(), /421 4\.3\.0 mail\.test Server local error\r\n$/);
+  relay.clock.advance(10_000);
+  assert.ok(waiting.dead && slow.dead);
+  assert.equal(relay.server.sessions, 0);
+});
+
+test("a client that was told goodbye behind a pause is not waited for any longer than others", () => {
+  const relay = testRelay({ smtpd_soft_error_limit: "1", smtpd_hard_error_limit: "2" });
+  const wire = relay.connect();
+  wire.send("FOO\r\nFOO\r\n");
+  relay.clock.advance(1000);
+  assert.match(wire.take(), /421 4\.7\.0 mail\.test Error: too many errors\r\n$/);
+  relay.clock.advance(10_000);
+  assert.ok(wire.dead);
+});
+
+const silentNames: Names = {
+  addresses: () => new Promise(() => {}),
+  mx: () => new Promise(() => {}),
+  reverse: () => new Promise(() => {}),
+  native: () => new Promise(() => {}),
+};

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, before, type TestContext, test } from "node:test";
 import { needs } from "../lab/needs.ts";
 import { makeNetwork, type Network } from "../lab/network.ts";
 import { launcher, makePostern, type Postern } from "../lab/postern.ts";
@@ -275,3 +275,71 @@ test(
     await t.test("the same mail stays in the queue", () => assert.deepEqual(ours.deferred, theirs.deferred));
   },
 );
+
+/** A directory that begins as the package brings it, with nothing changed but the port and the queue directory. */
+function debianDirectory(t: TestContext, files: (etc: string) => void): Postern {
+  const postern = makePostern({ host: network.client });
+  t.after(() => postern.remove());
+  rmSync(postern.etc, { recursive: true });
+  mkdirSync(postern.etc);
+  files(postern.etc);
+  const edited = postern.program("postconf", ["-e", `queue_directory = ${join(postern.directory, "spool")}`]);
+  assert.equal(edited.status, 0, edited.stderr);
+  const services = readFileSync(postern.masterCf, "utf8");
+  writeFileSync(postern.masterCf, services.replace(/^smtp( +inet)/m, "2525$1"));
+  assert.notEqual(readFileSync(postern.masterCf, "utf8"), services);
+  return postern;
+}
+
+const packaged = (name: string): string => readFileSync(join("/usr/share/postfix", name), "utf8");
+
+const debianTemplates: Readonly<Record<string, { main: string; unsupported: readonly string[] }>> = {
+  "main.cf.debian": { main: "main.cf.debian", unsupported: [] },
+  "main.cf.debian with main.cf.tls": {
+    main: "main.cf.debian main.cf.tls",
+    unsupported: ["smtpd_tls_cert_file", "smtpd_tls_key_file", "smtpd_tls_security_level"],
+  },
+};
+
+for (const [name, { main, unsupported }] of Object.entries(debianTemplates)) {
+  test(`Debian's ${name} starts with nothing changed but port and queue directory`, able, async (t) => {
+    const postern = debianDirectory(t, (etc) => {
+      writeFileSync(join(etc, "main.cf"), main.split(" ").map(packaged).join("\n"));
+      writeFileSync(join(etc, "master.cf"), packaged("master.cf.dist"));
+    });
+    startsAndTakesMail(postern, unsupported);
+  });
+}
+
+test(
+  "what Debian's package has put into /etc/postfix starts with nothing changed but port and queue directory",
+  able,
+  async (t) => {
+    const postern = debianDirectory(t, (etc) => cpSync("/etc/postfix", etc, { recursive: true }));
+    startsAndTakesMail(postern, []);
+  },
+);
+
+/** It starts, names at its start what it does not support, and answers on its port. */
+function startsAndTakesMail(postern: Postern, unsupported: readonly string[]): void {
+  const { status, stderr } = postern.run(["start"]);
+  assert.equal(status, 0, stderr);
+  for (const name of unsupported) {
+    const line =
+      readFileSync(postern.mainCf, "utf8")
+        .split("\n")
+        .findIndex((each) => each.startsWith(name)) + 1;
+    const warning = `postern: warning: ${postern.mainCf}, line ${line}: parameter ${name} is not supported, and ignored\n`;
+    assert.ok(stderr.includes(warning), `${stderr} lacks ${warning}`);
+  }
+  const greeting = network.client.run("swaks", [
+    "--server",
+    "127.0.0.1:2525",
+    "--to",
+    "you@far.example",
+    "--quit-after",
+    "RCPT",
+  ]);
+  assert.equal(greeting.status, 0, greeting.stdout + greeting.stderr);
+  assert.match(greeting.stdout, /220 .* ESMTP Postfix \(Debian\/GNU\)/);
+}

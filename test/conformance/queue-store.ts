@@ -202,6 +202,41 @@ export function queueStoreConformance(name: string, makeBed: () => Promise<Bed>)
       assert.equal((await next.accept(newMessage(next), "maildrop 2")).repeated, false);
     });
 
+    promise("messages that belong together are all stored, and are one source", async (bed) => {
+      const store = await bed.open("a");
+      const some = (): NewMessage[] => ["x", "y", "z"].map((sender) => newMessage(store, { sender }));
+      const messages = some();
+      const stored = await store.acceptAll(messages, "maildrop 1");
+      assert.deepEqual(ids(stored), ids(messages));
+      assert.deepEqual(
+        stored.map(({ sender }) => sender),
+        ["x", "y", "z"],
+      );
+      assert.ok(messages.every(({ id }) => store.owns(id)));
+      assert.equal(String(await wholeBody(store, messages[2]?.id ?? "")), "body\r\n");
+      assert.deepEqual(await store.acceptAll(some(), "maildrop 1"), []);
+      assert.deepEqual(await store.acceptAll(some().slice(1), "maildrop 1"), []);
+      for (const { id } of messages) await store.settle(settlement(id, { outcomes: [sent()] }));
+      assert.deepEqual(await store.acceptAll(some(), "maildrop 1"), []);
+      assert.deepEqual(await store.counts(), { active: 0, deferred: 0, hold: 0, corrupt: 0 });
+      assert.equal((await store.acceptAll(some().slice(2), "maildrop 2")).length, 1);
+    });
+
+    promise("messages that belong together are not stored when one of them cannot be", async (bed) => {
+      const store = await bed.open("a");
+      const taken = newMessage(store);
+      await store.accept(taken);
+      const abandoned = store.beginBody();
+      await abandoned.append(Buffer.from("body"));
+      abandoned.abandon();
+      await assert.rejects(store.acceptAll([newMessage(store), taken, newMessage(store)], "maildrop 1"));
+      await assert.rejects(
+        store.acceptAll([newMessage(store), { ...newMessage(store), body: abandoned }], "maildrop 1"),
+      );
+      assert.deepEqual(Object.keys(await queues(store)), [taken.id]);
+      assert.equal((await store.acceptAll([newMessage(store), newMessage(store)], "maildrop 1")).length, 2);
+    });
+
     promise("a source removed by the operator is not taken again", async (bed) => {
       const store = await bed.open("a");
       const { envelope } = await store.accept(newMessage(store), "maildrop 1");

@@ -1,13 +1,14 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { atExit } from "../lab/at-exit.ts";
 import { freePort, listening, makePlace } from "./place.ts";
 
 /**
  * Postern from this checkout, as a private instance in a directory of its own, with its own queue
  * and log. As root it drops to `postfix`, as any other user it drops nothing. It listens on 127.0.0.1 only.
  *
- * Its processes end by stop(); should a test forget that, or fail before it, with the test's own process.
+ * Its processes end by stop(); should a test forget that, or fail before it, then with the test's own process.
  */
 export interface PosternOptions {
   /** Parameters; they go over the base, which takes mail for nobody and knows no tables. "@DIRECTORY@" and "@PORT@" are replaced. */
@@ -98,6 +99,7 @@ class Instance implements Omit<RunningPostern, "stop"> {
   readonly #options: PosternOptions;
   #master: ChildProcess | undefined;
   #errors = "";
+  #forget = (): void => {};
 
   constructor(directory: string, port: number, options: PosternOptions) {
     this.directory = directory;
@@ -151,7 +153,7 @@ class Instance implements Omit<RunningPostern, "stop"> {
       env: { ...process.env, NODE_OPTIONS: undefined, NODE_TEST_CONTEXT: undefined },
     });
     this.#master = child;
-    running.add(this);
+    this.#forget = atExit(() => this.#killAll());
     child.stderr?.on("data", (bytes: Buffer) => (this.#errors += bytes.toString()));
     await new Promise<void>((started, failed) => {
       const ended = (): void => failed(new Error(`it ended at once\n${this.#errors}${this.log()}`));
@@ -203,25 +205,15 @@ class Instance implements Omit<RunningPostern, "stop"> {
     if (master && master.exitCode === null && master.signalCode === null) {
       await new Promise((resolve) => master.once("exit", resolve));
     }
-    running.delete(this);
+    this.#forget();
+    this.#forget = () => {};
     this.#master = undefined;
   }
 
   #filled(text: string): string {
     return text.replaceAll("@DIRECTORY@", this.directory).replaceAll("@PORT@", String(this.port));
   }
-
-  /** For the end of this process. */
-  endNow(): void {
-    this.#killAll();
-  }
 }
-
-const running = new Set<Instance>();
-
-process.on("exit", () => {
-  for (const instance of running) instance.endNow();
-});
 
 /** The processes that a process has started and that still run. */
 export function children(pid: number): number[] {

@@ -12,11 +12,11 @@ import { openSqliteStore, startSqliteWorker } from "../open.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root, to mount a small tmpfs";
 
-/** A file system of 4 MiB, or undefined where mounting is not allowed. */
-function smallDisk(): string | undefined {
+/** A small file system, or undefined where mounting is not allowed. */
+function smallDisk(size = "4m"): string | undefined {
   const directory = mkdtempSync(join(tmpdir(), "postern-full-"));
   try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", directory], { stdio: "ignore" });
+    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", directory], { stdio: "ignore" });
     return directory;
   } catch {
     rmSync(directory, { recursive: true });
@@ -98,4 +98,30 @@ test("a full disk refuses what comes, keeps what it has, and recovers when there
   await next.release("a");
   assert.deepEqual((await next.claim(1, 1_000)).map(({ id }) => id).toSorted(), ids.toSorted());
   await next.close();
+});
+
+test("a full disk stops nothing while the queue's file has free pages", { skip }, async (context) => {
+  const directory = smallDisk("16m");
+  if (!directory) return context.skip("mounting a tmpfs is not allowed here");
+  context.after(() => {
+    execFileSync("umount", [directory]);
+    rmSync(directory, { recursive: true });
+  });
+  const open = async (owner: string): Promise<EngineStore> => {
+    const options = { directory, owner, generation: 0, runtime: realRuntime(), log: memoryLog() };
+    return openSqliteStore(await startSqliteWorker(), options);
+  };
+  const outcomes = [{ index: 0, status: "sent", reason: "ok", dsn: "2.0.0" }] as const;
+  const rest = { outcomes, nextAttempt_ms: 1, destination: "", notifications: [] };
+  const before = await open("a");
+  const ids = await Promise.all(Array.from({ length: 500 }, () => accept(before)));
+  await Promise.all(ids.map((id) => before.settle({ ...rest, id })));
+  await before.close();
+
+  const store = await open("b");
+  const { bavail, bsize } = statfsSync(directory);
+  writeFileSync(join(directory, "ballast"), Buffer.alloc(bavail * bsize - 400_000));
+  for (let i = 0; i < 100; i++) await store.settle({ ...rest, id: await accept(store) });
+  assert.equal((await store.counts()).active, 0);
+  await store.close();
 });

@@ -50,6 +50,7 @@ export class QueueReads {
   readonly #tally: Statement<[], [state: number, count: number]>;
   readonly #active: Statement<[], number>;
   readonly #owners: Statement<[], string>;
+  readonly #reusable: Statement<[], number>;
   readonly #due: DueScan;
 
   constructor(db: Database) {
@@ -78,6 +79,9 @@ export class QueueReads {
          SELECT owner FROM each WHERE owner IS NOT NULL UNION SELECT owner FROM unfinished`,
       )
       .pluck();
+    this.#reusable = db
+      .prepare<[], number>("SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size")
+      .pluck();
     this.#due = new DueScan(db);
   }
 
@@ -91,6 +95,8 @@ export class QueueReads {
         return this.#counts();
       case "owners":
         return this.#owners.all();
+      case "reusable":
+        return this.#reusable.get() ?? 0;
       case "nextDue":
         return this.#nextDue(read.excluding);
       default:

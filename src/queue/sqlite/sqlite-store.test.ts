@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmod, mkdtemp, open, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdtemp, open, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -317,6 +317,41 @@ test("a directory that cannot be written is named", {
   await chmod(directory, 0o500);
   await assert.rejects(openStore(directory), /cannot open the mail queue/);
   await chmod(directory, 0o700);
+});
+
+test("what a predecessor had in the log is in the file when a store is open: nothing new stands behind it", async (context) => {
+  const directory = await place(context);
+  const crashed = await place(context);
+  const store = await openStore(directory);
+  const id = await deferred(store, "sender@here.example", "the body");
+  for (const name of ["queue.db", "queue.db-wal"]) await copyFile(join(directory, name), join(crashed, name));
+  await store.close();
+  assert.ok((await stat(join(crashed, "queue.db-wal"))).size > 0);
+  const next = await openStore(crashed, "b");
+  assert.equal((await stat(join(crashed, "queue.db-wal"))).size, 0);
+  assert.deepEqual(
+    (await next.claim(10, 5)).map((each) => each.id),
+    [id],
+  );
+  await next.close();
+});
+
+test("a reader that stays holds the log back; when it goes, the log becomes small again", async (context) => {
+  const directory = await place(context);
+  const runtime = { clock: new ManualClock(), files: realFiles };
+  const checkpoint_bytes = 256 * 1024;
+  const rest = { owner: "a", generation: 0, runtime, log: memoryLog(), checkpoint_bytes };
+  const store = await openSqliteStore(await startSqliteWorker(), { directory, ...rest });
+  const reader = new Sqlite(queueFile(directory), { readonly: true });
+  reader.exec("BEGIN");
+  reader.prepare("SELECT count(*) FROM message").get();
+  const log_bytes = async (): Promise<number> => (await stat(`${queueFile(directory)}-wal`)).size;
+  for (let i = 0; i < 100; i++) await deferred(store, `s${i}@here.example`, "x".repeat(50_000));
+  assert.ok((await log_bytes()) > 16 * checkpoint_bytes);
+  reader.close();
+  for (let i = 0; i < 30; i++) await deferred(store, `t${i}@here.example`, "x".repeat(50_000));
+  assert.ok((await log_bytes()) <= 8 * checkpoint_bytes, `${await log_bytes()}`);
+  await store.close();
 });
 
 test("the end of the queue's thread is a failed store", async (context) => {

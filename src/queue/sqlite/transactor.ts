@@ -1,5 +1,7 @@
+import { dirname } from "node:path";
 import type { Database, Statement } from "better-sqlite3";
 import Sqlite from "better-sqlite3";
+import { isFull } from "../../runtime/room.ts";
 import type { Op, ReadKind, ReadOf, ReadResultOf, Result } from "../engine.ts";
 import type { Failure, OpenOptions } from "./protocol.ts";
 import { QueueFile } from "./queue-file.ts";
@@ -12,6 +14,10 @@ import { migrate, SchemaError } from "./schema.ts";
  *
  * Checkpoints are made between batches, after the last one was answered, so
  * that no acknowledgement waits for one; SQLite's own are a backstop only.
+ *
+ * What a failed sync left behind is in the page cache and not on disk, and no later sync of the same file
+ * brings it there. So the log is emptied when the file is opened: what a predecessor had written goes
+ * into the file anew, and nothing that we acknowledge stands behind a gap.
  */
 export class Transactor {
   readonly #db: Database;
@@ -20,10 +26,11 @@ export class Transactor {
   readonly #begin: Statement<[]>;
   readonly #commit: Statement<[]>;
   readonly #rollback: Statement<[]>;
-  readonly #checkpoint: Statement<[]>;
+  readonly #checkpoint: Statement<[], { log: number; checkpointed: number }>;
   readonly #checkpoint_bytes: number;
   /** Written since the last checkpoint, about. */
   #written_bytes = 0;
+  readonly #directory: string;
 
   /** Throws SchemaError, or what SQLite throws. The file exists already. */
   constructor({ path, owner, pageCache_bytes, checkpoint_bytes }: OpenOptions) {
@@ -36,9 +43,12 @@ export class Transactor {
       db.pragma("synchronous = FULL");
       db.pragma(`cache_size = -${Math.ceil(pageCache_bytes / 1024)}`);
       db.pragma(`wal_autocheckpoint = ${Math.ceil((8 * checkpoint_bytes) / pageSize_bytes)}`);
+      // A log that has grown while a reader held it back is cut when it starts over.
+      db.pragma(`journal_size_limit = ${4 * checkpoint_bytes}`);
       db.pragma("temp_store = MEMORY");
       db.pragma("trusted_schema = OFF");
       migrate(db);
+      emptyLog(db);
       this.#file = new QueueFile(db, owner);
       this.#reads = new QueueReads(db);
     } catch (error) {
@@ -46,11 +56,12 @@ export class Transactor {
       throw error;
     }
     this.#db = db;
+    this.#directory = dirname(path);
     this.#checkpoint_bytes = checkpoint_bytes;
     this.#begin = db.prepare<[]>("BEGIN IMMEDIATE");
     this.#commit = db.prepare<[]>("COMMIT");
     this.#rollback = db.prepare<[]>("ROLLBACK");
-    this.#checkpoint = db.prepare<[]>("PRAGMA wal_checkpoint(PASSIVE)");
+    this.#checkpoint = db.prepare<[], { log: number; checkpointed: number }>("PRAGMA wal_checkpoint(PASSIVE)");
   }
 
   largestId(): number {
@@ -61,6 +72,14 @@ export class Transactor {
 
   /** One result for each operation, or why there is none. */
   commit(batch: number, ops: readonly Op[], size_bytes: number): Result[] | Failure {
+    const result = this.#try(batch, ops, size_bytes);
+    if (!("kind" in result) || result.kind !== "full") return result;
+    const room = this.#makeRoom();
+    if (typeof room !== "boolean") return room;
+    return room ? this.#try(batch, ops, size_bytes) : result;
+  }
+
+  #try(batch: number, ops: readonly Op[], size_bytes: number): Result[] | Failure {
     let index = -1;
     try {
       this.#begin.run();
@@ -72,7 +91,7 @@ export class Transactor {
       this.#written_bytes += size_bytes + perBatch_bytes;
       return results;
     } catch (error) {
-      return this.#undo(error, index);
+      return this.#undo(error, index, size_bytes);
     }
   }
 
@@ -84,7 +103,7 @@ export class Transactor {
       this.#written_bytes = 0;
       return undefined;
     } catch (error) {
-      const failure = failureOf(error, -1);
+      const failure = this.#failureOf(error, -1, this.#checkpoint_bytes);
       // No room to grow the file: the log keeps it, and there is another time.
       this.#written_bytes = 0;
       return failure.kind === "failed" ? failure : undefined;
@@ -103,8 +122,8 @@ export class Transactor {
     this.#db.close();
   }
 
-  #undo(error: unknown, index: number): Failure {
-    const failure = failureOf(error, index);
+  #undo(error: unknown, index: number, size_bytes: number): Failure {
+    const failure = this.#failureOf(error, index, size_bytes);
     try {
       if (this.#db.inTransaction) this.#rollback.run();
     } catch (second) {
@@ -112,6 +131,35 @@ export class Transactor {
     }
     this.#file.rolledBack();
     return failure;
+  }
+
+  /** Where the log has no room to grow it may start over, once all that it has is in the file, whose free pages may have taken it. */
+  #makeRoom(): boolean | Failure {
+    try {
+      const [now] = this.#checkpoint.all();
+      return now !== undefined && now.log > 0 && now.checkpointed === now.log;
+    } catch (error) {
+      const failure = this.#failureOf(error, -1, this.#checkpoint_bytes);
+      return failure.kind === "failed" ? failure : false;
+    }
+  }
+
+  /** SQLite knows ENOSPC alone: a quota that is used up, or an index of the log that cannot grow, it takes for a broken disk. */
+  #failureOf(error: unknown, index: number, size_bytes: number): Failure {
+    const failure = failureOf(error, index);
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    const mayBeFull = code === "SQLITE_IOERR_WRITE" || code === "SQLITE_IOERR_SHMSIZE";
+    if (!mayBeFull || !isFull(this.#directory, 2 * size_bytes + perBatch_bytes)) return failure;
+    return { ...failure, kind: "full" };
+  }
+}
+
+/** As far as others let us: a generation that is still at work writes on, and has seen no sync fail. */
+function emptyLog(db: Database): void {
+  try {
+    db.pragma("wal_checkpoint(TRUNCATE)");
+  } catch (error) {
+    if (failureOf(error, -1).kind !== "full") throw error;
   }
 }
 
