@@ -64,12 +64,12 @@ function fileSystemOf(directory: string): string {
   return `${kind} on ${point}, ${Math.round((bsize * bavail) / 1e9)} GB free`;
 }
 
-/** Columns as wide as their widest cell; the first one to the left, the others to the right. */
+/** Columns as wide as their widest cell; the first two to the left, the others to the right. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const lines = rows.map((row) =>
     row
-      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .map((cell, column) => (column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
       .join("  "),
   );
   return lines.map((line) => `${line.trimEnd()}\n`).join("");

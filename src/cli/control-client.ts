@@ -1,4 +1,5 @@
 import type { ControlRequest } from "../relay/control.ts";
+import type { Clock } from "../runtime/clock.ts";
 import { errorCode } from "../runtime/files.ts";
 import type { Connection, Net } from "../runtime/net.ts";
 
@@ -6,16 +7,24 @@ import type { Connection, Net } from "../runtime/net.ts";
 export class NotRunning extends Error {}
 
 const lineLimit_bytes = 16 * 1024 * 1024;
+const connectTimeout_ms = 5000;
+
+/** How long the relay may be silent: a page of a long queue is a matter of milliseconds. */
+const answerTimeout_ms = 60_000;
 
 /** Asks the running relay; each line of its answer as it comes. Throws NotRunning, or Error with the relay's own words. */
-export async function* askRelay(net: Net, socketPath: string, request: ControlRequest): AsyncGenerator<object> {
+export async function* askRelay(
+  { net, clock }: { readonly net: Net; readonly clock: Clock },
+  socketPath: string,
+  request: ControlRequest,
+): AsyncGenerator<object> {
   let connection: Connection;
   try {
-    connection = await net.connect({ address: socketPath, port: 0, timeout_ms: 5000 });
+    connection = await net.connect({ address: socketPath, port: 0, timeout_ms: connectTimeout_ms });
   } catch (error) {
     throw new NotRunning(`${socketPath}: ${errorCode(error)}`);
   }
-  const lines = new LineQueue(connection);
+  const lines = new LineQueue(connection, clock);
   connection.write(Buffer.from(`${JSON.stringify(request)}\n`));
   try {
     for (;;) {
@@ -34,14 +43,17 @@ export async function* askRelay(net: Net, socketPath: string, request: ControlRe
 /** Lines of a connection, read no faster than they are asked for. */
 class LineQueue {
   readonly #connection: Connection;
+  readonly #clock: Clock;
+  /** The beginning of a line, whose end has not come yet. */
   #parts: Buffer[] = [];
   #size = 0;
   #lines: string[] = [];
   #ended = false;
   #waiting: (() => void) | undefined;
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, clock: Clock) {
     this.#connection = connection;
+    this.#clock = clock;
     connection.listen({
       data: (bytes) => this.#data(bytes),
       ended: () => this.#end(),
@@ -53,23 +65,28 @@ class LineQueue {
   async next(): Promise<string | undefined> {
     while (this.#lines.length === 0 && !this.#ended) {
       this.#connection.resume();
+      const limit = this.#clock.after(answerTimeout_ms, () => this.#connection.destroy());
       await new Promise<void>((resolve) => {
         this.#waiting = resolve;
       });
+      limit.cancel();
     }
     return this.#lines.shift();
   }
 
   #data(bytes: Buffer): void {
-    this.#parts.push(bytes);
-    this.#size += bytes.length;
-    if (this.#size > lineLimit_bytes) return this.#connection.destroy();
-    if (!bytes.includes(10)) return;
-    const lines = Buffer.concat(this.#parts).toString().split("\n");
-    const rest = Buffer.from(lines.pop() ?? "");
-    this.#parts = [rest];
-    this.#size = rest.length;
-    this.#lines.push(...lines);
+    const newline = bytes.lastIndexOf(10);
+    const begun = bytes.subarray(newline + 1);
+    if (newline < 0) {
+      this.#parts.push(bytes);
+      this.#size += bytes.length;
+      if (this.#size > lineLimit_bytes) this.#connection.destroy();
+      return;
+    }
+    const whole = Buffer.concat([...this.#parts, bytes.subarray(0, newline)]);
+    this.#parts = [begun];
+    this.#size = begun.length;
+    this.#lines.push(...whole.toString().split("\n"));
     this.#connection.pause();
     this.#waiting?.();
   }

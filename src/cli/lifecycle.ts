@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { evaluate } from "../conf/evaluate.ts";
 import { loadConf } from "../conf/load.ts";
 import { globalParams } from "../conf/params.ts";
@@ -14,8 +15,11 @@ import type { LifecycleCommand } from "./lifecycle-commands.ts";
 const exit = { unavailable: 69, tempFail: 75, config: 78 } as const;
 
 const answerLimit_bytes = 1024 * 1024;
-const answerTimeout_ms = 120_000;
+/** Longer than a reload may take: the relay before may have to end first, and the next to come up. */
+const answerTimeout_ms = 600_000;
 const stopPoll_ms = 50;
+/** Longer than the master gives its relays. */
+const stopLimit_ms = 60_000;
 
 /** `postern start`, `postfix reload` and their like. */
 export async function lifecycle(command: LifecycleCommand, args: readonly string[], io: CommandIo): Promise<number> {
@@ -49,7 +53,9 @@ async function start(io: CommandIo): Promise<number> {
   const { processes } = io.runtime;
   const { program, args } = processes.self;
   const outcome = Promise.withResolvers<Started>();
-  const child = await processes.spawn(program, [...args, ...io.launch, "-c", io.directory, "start-fg"], {
+  const child = await processes.spawn(program, [...args, ...io.launch, "-c", resolve(io.directory), "start-fg"], {
+    // It must not keep a file system busy that somebody wants to unmount.
+    directory: "/",
     env: definedOnly(io.env),
     detached: true,
     quiet: true,
@@ -117,9 +123,17 @@ async function check(io: CommandIo): Promise<number> {
 async function stop(command: "stop" | "abort", io: CommandIo): Promise<number> {
   const answer = await ask(command, io);
   if (!answer) return notRunning(io);
+  if (answer.status !== 0) io.err(`postern: fatal: ${answer.text}\n`);
   const { masterPid } = await place(io);
-  // The process id file goes last, when everything has ended.
-  while (await exists(io, masterPid)) await pause(io.runtime.clock, stopPoll_ms);
+  const { clock } = io.runtime;
+  const begun_ms = clock.monotonic();
+  while (await isThere(io, masterPid)) {
+    if (clock.monotonic() - begun_ms > stopLimit_ms) {
+      io.err(`postern: fatal: the mail system has not ended within ${stopLimit_ms / 1000} s: try 'postern abort'\n`);
+      return exit.tempFail;
+    }
+    await pause(clock, stopPoll_ms);
+  }
   return 0;
 }
 
@@ -159,13 +173,15 @@ async function ask(command: string, io: CommandIo): Promise<{ text: string; stat
     ]);
   });
   if (!connection) return undefined;
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     const parts: Buffer[] = [];
+    let received = 0;
     const timer = clock.after(answerTimeout_ms, () => connection.destroy());
     connection.listen({
       data(bytes) {
         parts.push(bytes);
-        if (parts.reduce((sum, { length }) => sum + length, 0) > answerLimit_bytes) connection.destroy();
+        received += bytes.length;
+        if (received > answerLimit_bytes) connection.destroy();
       },
       ended: () => connection.end(),
       drained() {},
@@ -174,7 +190,7 @@ async function ask(command: string, io: CommandIo): Promise<{ text: string; stat
         try {
           resolve(JSON.parse(Buffer.concat(parts).toString()));
         } catch {
-          reject(new Error("the master did not answer"));
+          resolve({ text: `the mail system did not answer to ${command}: it has ended, or is stuck`, status: exit.tempFail });
         }
       },
     });
@@ -191,11 +207,14 @@ async function place(io: CommandIo): Promise<ReturnType<typeof queuePaths>> {
   return queuePaths(evaluate({ queue_directory }, settings).queue_directory);
 }
 
-function exists({ runtime }: CommandIo, path: string): Promise<boolean> {
-  return readWhole(runtime.files, path, 64).then(
-    () => true,
-    () => false,
+/** The file with the master's process id goes last, when everything has ended; a master that was killed has left it behind. */
+async function isThere({ runtime }: CommandIo, path: string): Promise<boolean> {
+  const text = await readWhole(runtime.files, path, 64).then(
+    ({ bytes }) => bytes.toString().trim(),
+    () => undefined,
   );
+  if (text === undefined) return false;
+  return !/^\d+$/.test(text) || runtime.processes.signal(Number(text), 0);
 }
 
 function definedOnly(env: CommandIo["env"]): Record<string, string> {

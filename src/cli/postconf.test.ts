@@ -3,9 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { realRuntime } from "../runtime/real.ts";
-import type { CommandIo } from "./io.ts";
 import { postconf } from "./postconf.ts";
+import { testIo } from "./test-io.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "postconf-"));
 after(() => rmSync(directory, { recursive: true }));
@@ -16,24 +15,10 @@ async function run(
   args: readonly string[],
   env: Record<string, string> = {},
 ): Promise<{ status: number; out: string; err: string }> {
-  let out = "";
-  let err = "";
-  const io: CommandIo = {
-    runtime: realRuntime(),
-    env,
-    args0: "postconf",
-    launch: [],
-    stdin: { [Symbol.asyncIterator]: () => assert.fail("nothing to read") },
-    out: (text) => {
-      out += Buffer.from(text as string).toString();
-    },
-    err: (text) => {
-      err += text;
-    },
-    directory: env.MAIL_CONFIG ? "/nonexistent" : directory,
-  };
+  const io = testIo({ env, args0: "postconf", directory: env.MAIL_CONFIG ? "/nonexistent" : directory });
   const status = await postconf(args, io);
-  return { status, out, err };
+  const { out, err } = io.written();
+  return { status, out: out.toString(), err };
 }
 
 describe("postconf", () => {

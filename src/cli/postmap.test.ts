@@ -3,10 +3,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { realRuntime } from "../runtime/real.ts";
 import type { CommandIo } from "./io.ts";
 import { newaliases, postalias } from "./postalias.ts";
 import { postmap } from "./postmap.ts";
+import { testIo } from "./test-io.ts";
 
 const base = mkdtempSync(join(tmpdir(), "postmap-"));
 after(() => rmSync(base, { recursive: true, force: true }));
@@ -22,25 +22,10 @@ async function run(
   args: readonly string[],
   input = "",
 ): Promise<{ status: number; out: string; err: string }> {
-  const out: Buffer[] = [];
-  let err = "";
-  const io: CommandIo = {
-    runtime: realRuntime(),
-    env: {},
-    args0: "postmap",
-    launch: [],
-    stdin: (async function* () {
-      yield Buffer.from(input);
-    })(),
-    flush: () => {},
-    out: (text) => void out.push(Buffer.from(text)),
-    err: (text) => {
-      err += text.replaceAll(`${base}/`, "");
-    },
-    directory: base,
-  };
+  const io = testIo({ args0: "postmap", directory: base, input: [input] });
   const status = await command(args, io);
-  return { status, out: Buffer.concat(out).toString(), err };
+  const { out, err } = io.written();
+  return { status, out: out.toString(), err: err.replaceAll(`${base}/`, "") };
 }
 
 let made = 0;

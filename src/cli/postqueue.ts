@@ -1,6 +1,7 @@
 import { evaluate } from "../conf/evaluate.ts";
 import { loadConf } from "../conf/load.ts";
 import { globalParams } from "../conf/params.ts";
+import { describeProblem } from "../conf/problem.ts";
 import { queuePaths } from "../conf/queue-paths.ts";
 import type { ControlRequest } from "../relay/control.ts";
 import type { QueueEntry } from "../queue/store.ts";
@@ -52,7 +53,7 @@ async function list(json: boolean, io: CommandIo): Promise<number> {
 async function* entries(io: CommandIo): AsyncGenerator<QueueEntry> {
   const paths = await place(io);
   try {
-    for await (const value of askRelay(io.runtime.net, `${paths.public}/control`, { command: "list" })) {
+    for await (const value of askRelay(io.runtime, `${paths.public}/control`, { command: "list" })) {
       yield value as QueueEntry;
     }
   } catch (error) {
@@ -85,9 +86,9 @@ async function* fromFile(io: CommandIo, directory: string): AsyncGenerator<Queue
 }
 
 async function flush(request: ControlRequest, io: CommandIo): Promise<number> {
-  const paths = await place(io);
   try {
-    for await (const _ of askRelay(io.runtime.net, `${paths.public}/control`, request));
+    const paths = await place(io);
+    for await (const _ of askRelay(io.runtime, `${paths.public}/control`, request));
     return 0;
   } catch (error) {
     if (error instanceof NotRunning) {
@@ -99,7 +100,9 @@ async function flush(request: ControlRequest, io: CommandIo): Promise<number> {
 
 async function place(io: CommandIo): Promise<ReturnType<typeof queuePaths>> {
   const { files, host } = io.runtime;
-  const { settings } = await loadConf(files, io.directory, { declared: globalParams, host });
+  const { settings, problems } = await loadConf(files, io.directory, { declared: globalParams, host });
+  const unreadable = problems.find(({ file, line }) => file.endsWith("/main.cf") && line === 0);
+  if (unreadable) throw new Error(describeProblem(unreadable));
   const { queue_directory } = globalParams;
   return queuePaths(evaluate({ queue_directory }, settings).queue_directory);
 }

@@ -28,7 +28,15 @@ export interface SendmailOptions {
   readonly warnings: readonly string[];
 }
 
-export class SendmailUsage extends Error {}
+export class SendmailUsage extends Error {
+  /** What is said before the message; "" for nothing. */
+  readonly detail: string;
+
+  constructor(message: string, detail = "") {
+    super(message);
+    this.detail = detail;
+  }
+}
 
 /** Letters as Sendmail and its successors have taken them, those without effect included. */
 const letters = "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:r:q:tvx";
@@ -53,8 +61,8 @@ type Changes = { -readonly [Name in keyof SendmailOptions]?: SendmailOptions[Nam
 
 /** Throws SendmailUsage. The name that the program was called by counts like an option (mailq, newaliases). */
 export function parseSendmail(calledAs: string, args: readonly string[]): SendmailOptions {
-  const { options, operands, problem } = getopt(args.map(bare), letters, true);
-  if (problem) throw new SendmailUsage(`usage: ${calledAs} [options]`);
+  const { options, operands, problem } = getopt(args.map(plain), letters, true);
+  if (problem) throw new SendmailUsage(`usage: ${calledAs} [options]`, problem);
   const warnings: string[] = [];
   const found: { -readonly [Name in keyof SendmailOptions]: SendmailOptions[Name] } = {
     mode: modeOfName[calledAs] ?? "deliver",
@@ -85,8 +93,12 @@ export function parseSendmail(calledAs: string, args: readonly string[]): Sendma
   return combine(found, flush);
 }
 
-/** "-q" takes its argument attached only; a bare one asks for everything. */
-const bare = (arg: string): string => (arg === "-q" ? bareFlush : arg);
+/** "-q" takes its argument attached only; a bare one asks for everything. "-V" with two characters behind it was VERP once. */
+function plain(arg: string, at: number, args: readonly string[]): string {
+  if (arg === "-q") return bareFlush;
+  const verp = (arg === "-V" && args[at + 1]?.length === 2) || (arg.startsWith("-V") && arg.length === 4);
+  return verp ? "-XV" : arg;
+}
 
 /** What -q has asked for. A time is how often a daemon of other makes looks into its queue: there is nothing to do. */
 interface Flush {
@@ -204,9 +216,10 @@ const notifyWords = ["NEVER", "SUCCESS", "FAILURE", "DELAY"] as const;
 function notify(value: string, warnings: string[]): Changes {
   const words = value.toUpperCase().split(/[,\s]+/).filter((word) => word !== "");
   const known = notifyWords.filter((word) => words.includes(word));
-  const unknown = words.some((word) => !notifyWords.some((each) => each === word));
-  if (!unknown && known.length > 0 && !(known.includes("NEVER") && known.length > 1)) return { notify: known };
-  warnings.push(`bad -N option value -- ignored`);
+  const unknown = words.find((word) => !notifyWords.some((each) => each === word));
+  if (unknown === undefined && known.length > 0 && !(known.includes("NEVER") && known.length > 1)) return { notify: known };
+  if (unknown !== undefined) warnings.push(`unknown DSN NOTIFY command value "${unknown.toLowerCase()}" in "${value}"`);
+  warnings.push("bad -N option value -- ignored");
   return {};
 }
 
@@ -217,9 +230,8 @@ function ret(value: string, warnings: string[]): Changes {
   return {};
 }
 
-/** RFC 3461 section 4.4. Two characters were VERP's delimiters once. */
+/** RFC 3461 section 4.4. */
 function envid(value: string, warnings: string[]): Changes {
-  if (/^[^\w\s]{2}$/.test(value)) throw new SendmailUsage(withoutVerp);
   if (value.length > 100) warnings.push("too long -V option value -- ignored");
   else if (/[^\t -~]/.test(value)) warnings.push("bad syntax in -V option value -- ignored");
   else return { envid: value };

@@ -73,6 +73,7 @@ function intake(transaction: Transaction, io: CommandIo, maildrop: string): Inta
     crlf: true,
     smtputf8: transaction.smtputf8,
     service: "smtpd",
+    gateway: false,
   });
   let failed: unknown;
   let writing: Promise<void> = submit.then(
@@ -112,30 +113,47 @@ function intake(transaction: Transaction, io: CommandIo, maildrop: string): Inta
 function stdioConnection(io: CommandIo, closed: () => void): Connection {
   let events: ConnectionEvents | undefined;
   let over = false;
+  /** While reading is held up: what lets it go on. */
+  let held: PromiseWithResolvers<void> | undefined;
   const here = { address: "127.0.0.1", port: 0 };
-  const close = (): void => {
+  const close = (error?: Error): void => {
     if (over) return;
     over = true;
-    events?.closed(undefined);
+    held?.resolve();
+    events?.closed(error);
     closed();
   };
   const unsupported = async (): Promise<never> => {
     throw new Error("no TLS on standard input");
+  };
+  const read = async (): Promise<void> => {
+    for await (const bytes of io.stdin) {
+      await held?.promise;
+      if (over) return;
+      events?.data(bytes);
+    }
+    await held?.promise;
+    if (!over) events?.ended();
   };
   return {
     remote: here,
     local: here,
     listen(listener) {
       events = listener;
-      void read(io.stdin, (bytes) => !over && listener.data(bytes)).then(() => !over && listener.ended());
+      read().catch((error: unknown) => close(error instanceof Error ? error : new Error(String(error))));
     },
     write(bytes) {
       if (!over) io.out(typeof bytes === "string" ? Buffer.from(bytes, "latin1") : bytes);
       io.flush();
       return true;
     },
-    pause() {},
-    resume() {},
+    pause() {
+      held ??= Promise.withResolvers<void>();
+    },
+    resume() {
+      held?.resolve();
+      held = undefined;
+    },
     end(bytes) {
       if (bytes !== undefined) this.write(bytes);
       queueMicrotask(close);
@@ -144,8 +162,4 @@ function stdioConnection(io: CommandIo, closed: () => void): Connection {
     startTls: unsupported,
     acceptTls: unsupported,
   };
-}
-
-async function read(input: AsyncIterable<Buffer>, data: (bytes: Buffer) => void): Promise<void> {
-  for await (const bytes of input) data(bytes);
 }

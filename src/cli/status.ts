@@ -15,7 +15,7 @@ const shown = 20;
 /** What the running relay is doing, for `postern status`. */
 export async function printStatus(io: CommandIo, publicDirectory: string): Promise<void> {
   try {
-    for await (const value of askRelay(io.runtime.net, `${publicDirectory}/control`, { command: "status" })) {
+    for await (const value of askRelay(io.runtime, `${publicDirectory}/control`, { command: "status" })) {
       io.out(text(value as Status));
     }
   } catch (error) {

@@ -47,7 +47,11 @@ const retireForNext_ms = 100_000;
 export interface Plan {
   readonly begin: Omit<Begin, "kind" | "generation" | "owner" | "sockets" | "refused" | "wait" | "syslog">;
   readonly wanted: readonly WantedSocket[];
-  readonly command: { readonly program: string; readonly args: readonly string[]; readonly env: Readonly<Record<string, string>> };
+  readonly command: {
+    readonly program: string;
+    readonly args: readonly string[];
+    readonly env: Readonly<Record<string, string>>;
+  };
 }
 
 export interface MasterOptions {
@@ -183,7 +187,7 @@ export class Master {
 
   async #spawn(plan: Plan, held: readonly HeldSocket[], wait: boolean): Promise<Generation> {
     const { runtime, syslog } = this.#options;
-    const number = ++this.#number;
+    const number = this.#nextNumber();
     const owner = `${runtime.random.bytes(6).toString("hex")}-${number}`;
     const descriptors = held.map(({ bound }) => bound.fd);
     const relay = await Generation.start(runtime, { number, owner }, plan.command, descriptors, this.#events(number));
@@ -201,6 +205,13 @@ export class Master {
     });
     if (this.#stopping) end(relay, true);
     return relay;
+  }
+
+  /** The lowest bit goes into every queue id, so that two that are at work never give the same: failed starts count, too. */
+  #nextNumber(): number {
+    const other = (this.#serving ?? this.#retiring)?.number;
+    this.#number += other !== undefined && (this.#number + 1 - other) % 2 === 0 ? 2 : 1;
+    return this.#number;
   }
 
   #events(number: number): GenerationEvents {

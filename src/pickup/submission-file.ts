@@ -26,6 +26,8 @@ export interface SubmissionHead {
   readonly smtputf8: boolean;
   /** Name of the submitting program, for log lines. */
   readonly service: "sendmail" | "smtpd";
+  /** Mail on its way through: its headers are neither completed nor rewritten. */
+  readonly gateway: boolean;
 }
 
 /** The longest first line. */
@@ -114,6 +116,7 @@ function headOf(value: object): SubmissionHead {
     crlf: given.crlf === true,
     smtputf8: given.smtputf8 === true,
     service: given.service === "smtpd" ? "smtpd" : "sendmail",
+    gateway: given.gateway === true,
   };
 }
 

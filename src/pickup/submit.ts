@@ -36,7 +36,19 @@ export class Submit {
     maildrop: string,
     head: SubmissionHead,
   ): Promise<Submit> {
-    world.processes.umask(0);
+    const before = world.processes.umask(0);
+    try {
+      return await Submit.#open(world, maildrop, head);
+    } finally {
+      world.processes.umask(before);
+    }
+  }
+
+  static async #open(
+    world: { readonly files: Files; readonly random: Random },
+    maildrop: string,
+    head: SubmissionHead,
+  ): Promise<Submit> {
     const { write, create, exclusive, noFollow } = openFlags;
     for (let tried = 0; ; tried++) {
       const path = `${maildrop}/${world.random.bytes(10).toString("hex").toUpperCase()}`;
@@ -47,6 +59,7 @@ export class Submit {
         return submit;
       } catch (error) {
         if (errorCode(error) === "EEXIST" && tried < triesForName) continue;
+        if (error instanceof SubmitError) throw error;
         throw new SubmitError(problem(maildrop, error));
       }
     }

@@ -5,6 +5,9 @@ import { errorCode, type Files } from "../runtime/files.ts";
 /** How often the file system is asked. In between, what it said last counts. */
 const interval_ms = 2000;
 
+/** How much of the disk a message may take for each of its bytes, at worst: in the log, in the file, and in pages partly filled. */
+const growth = 4;
+
 /** With fewer inodes than this left, a file system is as good as full. */
 const leastInodes = 16;
 
@@ -12,7 +15,8 @@ const leastInodes = 16;
  * Whether there is room for another message: half again as much as the largest one
  * may have, or queue_minfree if that is more (Postfix: mail_queue.c). What the queue's files have free inside counts, since they
  * do not shrink when mail has gone. Asked for each message, so it is answered at once from a figure that is renewed
- * every two seconds.
+ * every two seconds, and at once when what was taken since then may have used it up: within two seconds a
+ * fast client fills more than the reserve, and without it the queue could not even note that mail has gone.
  */
 export class FreeSpace {
   readonly #files: Files;
@@ -22,6 +26,9 @@ export class FreeSpace {
   readonly #reusable: () => Promise<number>;
   readonly #least_bytes: number;
   #enough = true;
+  /** What the messages since the last look may have taken beyond the reserve before it is looked again. */
+  #spare_bytes = 0;
+  #looking = false;
   #timer: Timer | undefined;
   #closed = false;
   #blind = false;
@@ -49,24 +56,38 @@ export class FreeSpace {
     return this.#enough;
   }
 
+  /** A message of this size was taken. */
+  took(size_bytes: number): void {
+    this.#spare_bytes -= size_bytes * growth;
+    if (this.#spare_bytes < 0 && this.#enough && !this.#closed) void this.#look();
+  }
+
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
   }
 
   async #look(): Promise<void> {
+    if (this.#looking) return;
+    this.#looking = true;
+    this.#timer?.cancel();
     try {
-      const outside = await this.#files.space(this.#directory);
-      const { free_inodes } = outside;
-      const short = outside.free_bytes < this.#least_bytes;
-      const free_bytes = outside.free_bytes + (short ? await this.#reusable().catch(() => 0) : 0);
+      await this.#measure();
       this.#blind = false;
-      this.#note(free_bytes >= this.#least_bytes && (free_inodes >= leastInodes || free_inodes === 0), free_bytes);
     } catch (error) {
       if (!this.#blind) this.#log.warning(`cannot tell the free space of ${this.#directory}: ${errorCode(error)}`);
       this.#blind = true;
     }
+    this.#looking = false;
     if (!this.#closed) this.#timer = this.#clock.after(interval_ms, () => void this.#look(), { idle: true });
+  }
+
+  async #measure(): Promise<void> {
+    const { free_bytes: outside_bytes, free_inodes } = await this.#files.space(this.#directory);
+    const short = outside_bytes < this.#least_bytes;
+    const free_bytes = outside_bytes + (short ? await this.#reusable().catch(() => 0) : 0);
+    this.#spare_bytes = free_bytes - this.#least_bytes;
+    this.#note(free_bytes >= this.#least_bytes && (free_inodes >= leastInodes || free_inodes === 0), free_bytes);
   }
 
   #note(enough: boolean, free_bytes: number): void {

@@ -9,9 +9,9 @@ import { openSqliteStore, QueueOpenError, startSqliteWorker } from "../queue/ope
 import { tryLock } from "../queue/owner-lock.ts";
 import { QueueError } from "../queue/store.ts";
 import { preload as preloadSasl } from "../sasl/saslprep.ts";
-import { type Clock, pause } from "../runtime/clock.ts";
+import { pause } from "../runtime/clock.ts";
 import { errorCode, type Files } from "../runtime/files.ts";
-import type { Listener, Net } from "../runtime/net.ts";
+import type { Listener } from "../runtime/net.ts";
 import { realRuntime } from "../runtime/real.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { openSyslog } from "../runtime/syslog.ts";
@@ -102,7 +102,7 @@ class RelayProcess {
   }
 
   static async start(runtime: Runtime, message: Begin): Promise<RelayProcess> {
-    const { files, net, clock } = runtime;
+    const { files, clock } = runtime;
     const configuration = configure(message.conf);
     const { conf } = configuration;
     const { log, flush } = await openLog(runtime, configuration, message);

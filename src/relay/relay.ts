@@ -230,6 +230,7 @@ export class Relay {
   }
 
   #accepted(envelope: Envelope): void {
+    this.#space.took(envelope.size_bytes);
     if (!this.#waiting) return this.scheduler.enqueue(envelope);
     if (this.#waiting.length < heldBack) this.#waiting.push(envelope);
     else {

@@ -126,7 +126,7 @@ export function beginSubmission(
     received: { kind: "local", uid, time_ms: arrival_ms },
     sender,
     recipients: head.recipients.map((address) => ({ address, notify: head.notify, orcpt: undefined })),
-    local: true,
+    local: !head.gateway,
     fullName: head.fullName,
     smtputf8: head.smtputf8,
     envid: head.envid,

@@ -29,6 +29,8 @@ export interface SpawnOptions {
   readonly output?: (bytes: Buffer) => void;
   /** Neither standard output nor standard error is ours: a process that outlives us must not hold them open. */
   readonly quiet?: boolean;
+  /** Where it runs; where we do unless given. */
+  readonly directory?: string;
   /** Its own session: signals for our terminal's group do not reach it. */
   readonly detached?: boolean;
 }
@@ -97,6 +99,7 @@ async function start(program: string, args: readonly string[], options: SpawnOpt
     env: { ...options.env },
     stdio,
     detached: options.detached ?? false,
+    ...(options.directory === undefined ? {} : { cwd: options.directory }),
     serialization: "advanced",
   });
   const exited = exitOf(child);

@@ -12,7 +12,7 @@ export function isFull(directory: string, size_bytes: number): boolean {
     const fd = openSync(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);
     try {
       const zeros = Buffer.alloc(64 * 1024);
-      for (let written = 0; written < size_bytes; ) written += writeSync(fd, zeros);
+      for (let written = 0; written < size_bytes; ) written += writeSync(fd, zeros, 0, zeros.length, written);
     } finally {
       unlinkSync(path);
       closeSync(fd);

@@ -156,7 +156,7 @@ class Transfer implements Listener {
     this.#await(awaits);
     if (send === undefined) return;
     this.#session.facts.dialogue.turn();
-    if (send === "body") this.#sendBody();
+    if (send === "body") this.#beginBody();
     else if (send === "dot") this.#session.facts.dialogue.send(this.#finalDot());
     else this.#sendCommands(send);
   }
@@ -178,6 +178,19 @@ class Transfer implements Listener {
   #finalDot(): Buffer {
     this.#quit = this.#job.last && this.#session.facts.features.pipelining;
     return this.#quit ? dotQuit : dot;
+  }
+
+  /** Not while there is something unread behind the 354: whoever answers a message before it was sent gets none. */
+  #beginBody(): void {
+    if (!this.#session.facts.dialogue.unread) {
+      this.#sendBody();
+      return;
+    }
+    queueMicrotask(() => {
+      if (this.#over) return;
+      if (this.#session.facts.dialogue.unread) this.#break("unsolicited");
+      else this.#sendBody();
+    });
   }
 
   #sendBody(): void {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { atExit } from "../lab/at-exit.ts";
 import { missing } from "../peers/place.ts";
 import { type RunningPostern, startPostern } from "../peers/postern.ts";
 import { type Load, startLoad } from "./load.ts";
@@ -32,6 +33,8 @@ async function scene(
     readonly mainCf?: Readonly<Record<string, string>>;
     readonly prepare?: (directory: string) => void;
     readonly answer?: (messageId: string) => string;
+    /** Called when the relay has ended. */
+    readonly ended?: () => void;
   },
 ): Promise<Scene> {
   const sink = await startReceivingSink(given.answer ? { answer: given.answer } : {});
@@ -40,6 +43,8 @@ async function scene(
   const load = startLoad({ port: relay.port, sessions: 10, rng: rngFrom(1) });
   context.after(async () => {
     await load.stop();
+    await relay.halt();
+    given.ended?.();
     await relay.stop();
     await sink.close();
   });
@@ -58,13 +63,33 @@ async function until(what: string, holds: () => boolean, log: () => string): Pro
 async function assertKept({ relay, sink, load }: Scene): Promise<void> {
   const { acknowledged, refused, unfinished } = load.book;
   const before = acknowledged.size;
-  await until("mail is taken again", () => acknowledged.size > before + 100, relay.log);
+  await until(
+    "mail is taken again",
+    () => acknowledged.size > before + 100,
+    () => relay.log(),
+  );
   await load.stop();
-  await until("the queue is empty", () => relay.run("mailq").stdout.includes("Mail queue is empty"), () => relay.log());
+  await until(
+    "the queue is empty",
+    () => relay.run("mailq").stdout.includes("Mail queue is empty"),
+    () => relay.log(),
+  );
   const { taken } = sink;
-  assert.deepEqual([...acknowledged].filter((id) => !taken.has(id)), [], "acknowledged, and lost");
-  assert.deepEqual([...refused].filter((id) => taken.has(id)), [], "refused, and delivered");
-  assert.deepEqual([...unfinished].filter((id) => taken.has(id)), [], "never finished, and delivered");
+  assert.deepEqual(
+    [...acknowledged].filter((id) => !taken.has(id)),
+    [],
+    "acknowledged, and lost",
+  );
+  assert.deepEqual(
+    [...refused].filter((id) => taken.has(id)),
+    [],
+    "refused, and delivered",
+  );
+  assert.deepEqual(
+    [...unfinished].filter((id) => taken.has(id)),
+    [],
+    "never finished, and delivered",
+  );
 }
 
 const faults = [
@@ -74,41 +99,71 @@ const faults = [
 ] as const;
 
 for (const { name, inject, restarts } of faults) {
-  test(`${name}: no 250 for that batch, nothing acknowledged is lost, nothing refused is delivered`, { skip }, async (context) => {
+  test(`${name}: no 250 for that batch, nothing acknowledged is lost, nothing refused is delivered`, {
+    skip,
+  }, async (context) => {
     const running = await scene(context, {});
     const { relay, load } = running;
     const { book } = load;
-    await until("there is a load", () => book.acknowledged.size > 200, () => relay.log());
+    await until(
+      "there is a load",
+      () => book.acknowledged.size > 200,
+      () => relay.log(),
+    );
     const first = relay.relayPid() ?? 0;
     const strace = await attachStrace({
       ...{ pids: [first], calls: ["pwrite64", "fdatasync", "fsync"], inject: [inject] },
       file: join(relay.directory, "trace"),
     });
-    await until("the fault has struck", () => book.refused.size > 0, () => relay.log());
-    if (restarts) await until("the relay is replaced", () => (relay.relayPid() ?? first) !== first, () => relay.log());
+    await until(
+      "the fault has struck",
+      () => book.refused.size > 0,
+      () => relay.log(),
+    );
+    if (restarts)
+      await until(
+        "the relay is replaced",
+        () => (relay.relayPid() ?? first) !== first,
+        () => relay.log(),
+      );
     await strace.detach();
-    assert.ok([...book.refusals.keys()].every((reply) => reply.startsWith("4")), [...book.refusals.keys()].join());
+    assert.ok(
+      [...book.refusals.keys()].every((reply) => reply.startsWith("4")),
+      [...book.refusals.keys()].join(),
+    );
     await assertKept(running);
-    context.diagnostic(`${book.acknowledged.size} acknowledged, ${book.refused.size} refused: ${[...book.refusals.keys()].join().trim()}`);
+    context.diagnostic(
+      `${book.acknowledged.size} acknowledged, ${book.refused.size} refused: ${[...book.refusals.keys()].join().trim()}`,
+    );
   });
 }
 
-test("a queue directory without room: 452 before anything is taken, and mail again when there is room", { skip }, async (context) => {
+test("a queue directory without room: 452 before anything is taken, and mail again when there is room", {
+  skip,
+}, async (context) => {
   let open = false;
-  let mounted = "";
+  let unmount = (): void => {};
   const running = await scene(context, {
     answer: () => (open ? "250 2.0.0 Ok: taken" : "451 4.3.0 not yet"),
-    mainCf: { message_size_limit: "1000000", postern_queue_checkpoint_size: "1048576" },
     prepare(directory) {
-      mounted = join(directory, "queue");
-      execFileSync("mount", ["-t", "tmpfs", "-o", "size=24m,mode=755", "tmpfs", mounted]);
+      const mounted = join(directory, "queue");
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=64m,mode=755", "tmpfs", mounted]);
+      const keep = atExit(() => execFileSync("umount", ["-l", mounted]));
+      unmount = () => {
+        keep();
+        execFileSync("umount", ["-l", mounted]);
+      };
     },
+    ended: () => unmount(),
   });
-  context.after(() => execFileSync("umount", ["-l", mounted]));
   const { relay, load } = running;
   const { book } = load;
   const refusals = (): string => [...book.refusals.keys()].join();
-  await until("it is full", () => refusals().includes("452"), () => relay.log());
+  await until(
+    "it is full",
+    () => refusals().includes("452"),
+    () => relay.log(),
+  );
   open = true;
   await assertKept(running);
   context.diagnostic(`${book.acknowledged.size} acknowledged, refusals: ${refusals().trim()}`);

@@ -126,7 +126,8 @@ class KillRun {
     const before = acknowledged.size;
     const since_ms = performance.now();
     while (acknowledged.size < before + 20) {
-      if (performance.now() - since_ms > 60_000) throw new Error(`nothing is acknowledged\n${this.#relay.log().slice(-5000)}`);
+      if (performance.now() - since_ms > 60_000)
+        throw new Error(`nothing is acknowledged\n${this.#relay.log().slice(-5000)}`);
       await pause(1);
     }
   }
@@ -179,7 +180,9 @@ class KillRun {
       const { stdout, stderr } = this.#relay.run("mailq");
       if (stdout.includes("Mail queue is empty")) return;
       if (performance.now() - since_ms > drainLimit_ms) {
-        throw new Error(`the queue does not empty itself:\n${stdout.slice(-2000)}${stderr}\n${this.#relay.log().slice(-3000)}`);
+        throw new Error(
+          `the queue does not empty itself:\n${stdout.slice(-2000)}${stderr}\n${this.#relay.log().slice(-3000)}`,
+        );
       }
       await pause(200);
     }
@@ -212,7 +215,19 @@ class KillRun {
 
 /** The figures in one line. */
 export function describeKills(figures: KillFigures): string {
-  const { kills, acknowledged, delivered, duplicates, inFlight, inFlight_most, cut, cutDelivered, refused, lost, seed } = figures;
+  const {
+    kills,
+    acknowledged,
+    delivered,
+    duplicates,
+    inFlight,
+    inFlight_most,
+    cut,
+    cutDelivered,
+    refused,
+    lost,
+    seed,
+  } = figures;
   return (
     `${kills.all} kills of everything, ${kills.relay} of the relay alone, ${kills.starting} while starting (seed ${seed}): ` +
     `${acknowledged} acknowledged, ${delivered} delivered, ${duplicates} duplicates, ${inFlight} in flight at kills ` +

@@ -28,9 +28,11 @@ export interface LoadOptions {
   readonly port: number;
   readonly sessions: number;
   readonly rng: Rng;
+  /** Goes into every message's id: two loads of one test need two. */
+  readonly name?: string;
 }
 
-export function startLoad({ port, sessions, rng }: LoadOptions): Load {
+export function startLoad({ port, sessions, rng, name = "load" }: LoadOptions): Load {
   const book: LoadBook = {
     acknowledged: new Set(),
     refused: new Set(),
@@ -38,7 +40,7 @@ export function startLoad({ port, sessions, rng }: LoadOptions): Load {
     unfinished: new Set(),
     refusals: new Map(),
   };
-  const clients = Array.from({ length: sessions }, (_, number) => new LoadClient(port, number, book, rng));
+  const clients = Array.from({ length: sessions }, (_, number) => new LoadClient(port, `${name}-${number}`, book, rng));
   const ended = clients.map((client) => client.run());
   return {
     book,
@@ -57,14 +59,14 @@ const patience_ms = 20_000;
 class LoadClient {
   stopping = false;
   readonly #port: number;
-  readonly #number: number;
+  readonly #name: string;
   readonly #book: LoadBook;
   readonly #rng: Rng;
   #count = 0;
 
-  constructor(port: number, number: number, book: LoadBook, rng: Rng) {
+  constructor(port: number, name: string, book: LoadBook, rng: Rng) {
     this.#port = port;
-    this.#number = number;
+    this.#name = name;
     this.#book = book;
     this.#rng = rng;
   }
@@ -84,7 +86,7 @@ class LoadClient {
   }
 
   async #message(wire: Wire): Promise<void> {
-    const id = `load-${this.#number}-${++this.#count}@client.example`;
+    const id = `${this.#name}-${++this.#count}@client.example`;
     const started = [
       await wire.ask("MAIL FROM:<from@client.example>\r\nRCPT TO:<to@example.com>\r\nDATA"),
       await wire.reply(),

@@ -1,7 +1,7 @@
-import Sqlite from "better-sqlite3";
 import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import Sqlite from "better-sqlite3";
 import { messageIdOf } from "./receiving-sink.ts";
 
 /**

@@ -9,8 +9,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import type { CommandIo } from "../../src/cli/io.ts";
 import { postconf } from "../../src/cli/postconf.ts";
+import { testIo } from "../../src/cli/test-io.ts";
 import { postfixParameters } from "../../src/conf/postfix-parameters.ts";
 import { allParams } from "../../src/relay/params.ts";
 import { randomBelow, seededRandom } from "../../src/runtime/random.ts";
@@ -52,22 +52,10 @@ function age(directory: string): void {
 }
 
 async function ours(directory: string, args: readonly string[]): Promise<Outcome> {
-  const out: Buffer[] = [];
-  let err = "";
-  const io: CommandIo = {
-    runtime,
-    env: {},
-    args0: "postconf",
-    launch: [],
-    stdin: { [Symbol.asyncIterator]: () => assert.fail("nothing to read") },
-    out: (text) => void out.push(Buffer.from(text as string)),
-    err: (text) => {
-      err += text;
-    },
-    directory: "/etc/postfix",
-  };
+  const io = testIo({ runtime, args0: "postconf", directory: "/etc/postfix" });
   const status = await postconf(["-c", directory, ...args], io);
-  return outcome(status, Buffer.concat(out).toString("latin1"), err, directory);
+  const { out, err } = io.written();
+  return outcome(status, out.toString("latin1"), err, directory);
 }
 
 /** Debian's sleeps for a second before it gives up: several run at once. */

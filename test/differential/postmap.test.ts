@@ -22,9 +22,9 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import type { CommandIo } from "../../src/cli/io.ts";
 import { newaliases, postalias } from "../../src/cli/postalias.ts";
 import { postmap } from "../../src/cli/postmap.ts";
+import { testIo } from "../../src/cli/test-io.ts";
 import { realRuntime } from "../../src/runtime/real.ts";
 import { HashFile } from "../../src/table/berkeley/hash-reader.ts";
 
@@ -102,23 +102,10 @@ async function ours(
   args: readonly string[],
   input: string | Buffer = "",
 ): Promise<Outcome> {
-  const out: Buffer[] = [];
-  const err: string[] = [];
-  const io: CommandIo = {
-    runtime,
-    env: {},
-    args0: program,
-    launch: [],
-    flush: () => {},
-    stdin: (async function* () {
-      yield Buffer.from(input);
-    })(),
-    out: (text) => out.push(Buffer.from(text)),
-    err: (text) => err.push(text),
-    directory: conf,
-  };
+  const io = testIo({ runtime, args0: program, directory: conf, input: [input] });
   const status = await programs[program](["-c", conf, ...args], io);
-  return { status, out: plain(Buffer.concat(out), directory), err: plain(Buffer.from(err.join("")), directory) };
+  const { out, err } = io.written();
+  return { status, out: plain(out, directory), err: plain(Buffer.from(err), directory) };
 }
 
 const sorted = (text: string): string => text.split("\n").sort().join("\n");

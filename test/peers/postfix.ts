@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { atExit } from "../lab/at-exit.ts";
 import { freePort, listening, makePlace, type OnHost } from "./place.ts";
 
 /**
@@ -112,17 +113,20 @@ export async function startPostfix(options: PostfixOptions = {}): Promise<Runnin
     const { status, stdout, stderr } = spawnSync(command.program, command.args, { encoding: "utf8" });
     return { status, stdout, stderr };
   };
+  const keep = atExit(() => void run("postfix", "abort"));
   try {
     await options.prepare?.(directory);
     const started = run("postfix", "start");
     if (started.status !== 0) throw new Error(`postfix start: ${started.stdout}${started.stderr}${log()}`);
     await listening({ port, address }, log, options.host);
   } catch (error) {
+    keep();
     run("postfix", "abort");
     remove();
     throw error;
   }
   const stop = async (): Promise<void> => {
+    keep();
     run("postfix", "stop");
     remove();
   };
