@@ -113,6 +113,12 @@ export class MailLog {
   async flush(): Promise<void> {
     await this.#sink?.flush();
   }
+
+  /** Writes what is left. Nothing may be logged afterwards. */
+  async close(): Promise<void> {
+    await this.flush();
+    await this.#file?.file.close();
+  }
 }
 
 export const standardOutput = "/dev/stdout";

@@ -199,7 +199,7 @@ export class Master {
       generation: number,
       owner,
       sockets: held.map(({ line }, index) => ({ line, fd: index + 4 })),
-      refused: this.#refused,
+      refused: [...this.#refused],
       wait,
       syslog,
     });

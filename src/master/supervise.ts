@@ -109,7 +109,7 @@ class MailSystem {
     const ended = master.ended.then(async () => {
       log.info("stopped");
       await control.close();
-      await mailLog.flush();
+      await mailLog.close();
       await files.remove(paths.masterPid).catch(() => {});
       lock.release();
     });

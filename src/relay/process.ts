@@ -123,7 +123,10 @@ class RelayProcess {
     const refused = [...message.refused, ...noted];
     const store = await openStore(engine, runtime, { conf, paths, log, message, refused });
     await forgetNoted(files, paths.queue, noted);
+    let isBroken = false;
     const broken = (error: unknown): void => {
+      if (isBroken) return;
+      isBroken = true;
       // Its successor has to know before it opens the queue, so we do not end before that is said.
       const batches = store.refusedBatches;
       const said = Promise.all([say({ kind: "refused", batches }), noteRefused(files, paths.queue, batches)]);

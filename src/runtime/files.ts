@@ -1,5 +1,6 @@
-import { type FSWatcher, constants, watch } from "node:fs";
+import { constants, type FSWatcher, watch } from "node:fs";
 import * as fs from "node:fs/promises";
+import { constants as errnos } from "node:os";
 
 /** What is known of a file without reading it. Times in milliseconds since the epoch, with a fraction. */
 export interface FileFacts {
@@ -110,9 +111,12 @@ export async function readOpenFile(
   return { bytes: chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, total), facts };
 }
 
-/** Node's error code ("ENOENT", …), or "" where there is none. */
+/** Node's error code ("ENOENT", …), or "" where there is none. Those that libuv has no name for ("EDQUOT") have their own, too. */
 export function errorCode(error: unknown): string {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+  const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+  if (!/^UNKNOWN$|^Unknown system error/.test(code)) return code;
+  const { errno: number } = error as NodeJS.ErrnoException;
+  return Object.entries(errnos.errno).find(([, errno]) => errno === -(number ?? 0))?.[0] ?? code;
 }
 
 function factsOf(stats: Awaited<ReturnType<typeof fs.lstat>>): FileFacts {

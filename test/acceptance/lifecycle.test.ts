@@ -183,41 +183,32 @@ test("a reload under load refuses no connection and loses no session and no mess
   const postern = relayTo(t, { mainCf: { smtp_destination_concurrency_limit: "20" } });
   postern.start();
   const rounds: { status: number | null; count: number }[] = [];
-  const errors: string[] = [];
-  let reloading = true;
+  let loading = true;
   /** One client after the other, for as long as there are reloads: `-d` keeps its sessions over all messages. */
   const load = async (count: number, more: readonly string[]): Promise<void> => {
-    while (reloading) {
-      const child = network.client.start("smtp-source", [
-        "-s",
-        "10",
-        ...more,
-        "-m",
-        `${count}`,
-        ...sourceArguments,
-        "127.0.0.1:25",
-      ]);
-      child.stdout?.on("data", (bytes) => errors.push(String(bytes)));
-      const [status] = (await once(child, "exit")) as [number | null];
+    const args = ["-s", "10", ...more, "-m", `${count}`, ...sourceArguments, "127.0.0.1:25"];
+    while (loading) {
+      const [status] = await once(network.client.start("smtp-source", args), "exit");
       rounds.push({ status, count });
+      loading &&= status === 0;
     }
   };
   const loads = [load(400, []), load(400, ["-d"])];
   const relays = new Set<number>();
-  for (let times = 0; times < 5; times++) {
-    await until("mail to come in", () => rounds.length > times || sink.messages().size > times * 100);
-    const child = network.client.start(launcher, ["-c", postern.etc, "reload"]);
-    assert.deepEqual(await once(child, "exit"), [0, null]);
-    relays.add(postern.relayPid());
+  try {
+    for (let times = 0; times < 5; times++) {
+      await until("mail to come in", () => !loading || sink.messages().size > times * 100, { about: postern.log });
+      const child = network.client.start(launcher, ["-c", postern.etc, "reload"]);
+      assert.deepEqual(await once(child, "exit"), [0, null], postern.log().slice(-2000));
+      relays.add(postern.relayPid());
+    }
+  } finally {
+    loading = false;
+    await Promise.all(loads);
   }
-  reloading = false;
-  await Promise.all(loads);
   assert.equal(relays.size, 5, "each reload brought another relay");
-  assert.deepEqual(
-    rounds.filter(({ status }) => status !== 0),
-    [],
-    `${errors.join("")}\n${postern.log().slice(-2000)}`,
-  );
+  const failed = rounds.filter(({ status }) => status !== 0);
+  assert.deepEqual(failed, [], `smtp-source failed\n${postern.log().slice(-2000)}`);
   const sent = rounds.reduce((sum, { count }) => sum + count, 0);
   assert.ok(sent >= 800);
   const arrived = await sink.received(sent);

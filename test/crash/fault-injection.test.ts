@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { until } from "../lab/until.ts";
 import { missing } from "../peers/place.ts";
 import { type RunningPostern, startPostern } from "../peers/postern.ts";
+import { isOver } from "./ended.ts";
 import { type LoadBook, startLoad } from "./load.ts";
 import { type ReceivingSink, startReceivingSink } from "./receiving-sink.ts";
 import { rngFrom } from "./rng.ts";
@@ -85,10 +85,6 @@ async function replacedByAnother(name: string, inject: string): Promise<void> {
     await relay.kill("all");
     await relay.start();
   });
-}
-
-function isOver(pid: number): boolean {
-  return !existsSync(`/proc/${pid}/task`) || readdirSync(`/proc/${pid}/fd`).length === 0;
 }
 
 const failedSync = /panic: mail queue: .*SQLITE_IOERR_FSYNC.*; the relay is restarted/;

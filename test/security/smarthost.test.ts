@@ -24,6 +24,7 @@ const secure = ["smtp_tls_security_level=secure", "smtp_tls_CAfile=@DIRECTORY@/e
 const transports = {
   clear: [],
   quick: ["smtp_helo_timeout=2s", "smtp_mail_timeout=2s", "smtp_rcpt_timeout=2s"],
+  impatient: ["smtp_tls_security_level=encrypt", "smtp_starttls_timeout=2s"],
   may: ["smtp_tls_security_level=may", ...login, "smtp_sasl_tls_security_options=noanonymous"],
   encrypt: ["smtp_tls_security_level=encrypt", ...login, "smtp_sasl_security_options="],
   secure: [...secure, "smtp_tls_secure_cert_match=right.example", ...login, "smtp_sasl_tls_verified_security_options="],
@@ -101,6 +102,8 @@ const scenarios = {
   "injected-ahead": { transport: "encrypt", certificate, on: saying({ EHLO: "250-x\r\n250 STARTTLS\r\n220 go\r\n" }) },
   "injected-late": { transport: "encrypt", ehlo: startTls, on: late },
   "may-stripped": { transport: "may", ehlo: offering("AUTH PLAIN LOGIN") },
+  "handshake-hangs": { transport: "impatient", ehlo: startTls, on: saying({ STARTTLS: "220 go\r\n" }) },
+  "handshake-cut": { transport: "encrypt", ehlo: startTls, on: cutInHandshake },
   "no-plaintext": { transport: "login", ehlo: offering("AUTH PLAIN LOGIN") },
   "not-trusted": { transport: "secure", certificate: other, ehlo: withLogin },
   "wrong-name": { transport: "wrong", certificate, ehlo: withLogin },
@@ -137,6 +140,13 @@ function late({ verb, socket }: Moment): string | undefined {
   if (verb !== "STARTTLS") return undefined;
   socket.write("220 go\r\n");
   socket.once("data", () => socket.write("250-trust.me\r\n250 AUTH PLAIN\r\n"));
+  return "silent";
+}
+
+/** The connection ends where the handshake should begin. */
+function cutInHandshake({ verb, socket }: Moment): string | undefined {
+  if (verb !== "STARTTLS") return undefined;
+  socket.end("220 go\r\n");
   return "silent";
 }
 
@@ -207,6 +217,8 @@ const deferred: readonly [promise: string, name: Name, expected: RegExp, unsaid?
   ["half a reply injected behind it", "injected-half", /^deferred 4\.7\.0 .*sent more behind its reply to STARTTLS/],
   ["a reply to STARTTLS before STARTTLS", "injected-ahead", /^deferred 4\.5\.0 .*nobody asked for/],
   ["clear text in place of the handshake", "injected-late", /^deferred 4\.7\.5 \(Cannot start TLS: handshake failure\)/],
+  ["a handshake that never ends", "handshake-hangs", /^deferred 4\.7\.5 \(Cannot start TLS: handshake failure\)/],
+  ["a connection that ends in the handshake", "handshake-cut", /^deferred 4\.7\.5 \(Cannot start TLS: handshake failure\)/],
   ["STARTTLS stripped where TLS is left to chance", "may-stripped", /^deferred 4\.7\.0 \(SASL authentication failed/],
   ["PLAIN and LOGIN alone, under noplaintext", "no-plaintext", /^deferred 4\.7\.0 \(SASL authentication failed; cannot authenticate/],
   ["a certificate that nobody vouches for", "not-trusted", /^deferred 4\.7\.5 \(Server certificate not verified\)/],

@@ -29,6 +29,8 @@ export class SqliteEngine implements Engine {
   #transition: Settle<number> | undefined;
   #dead: EngineError | undefined;
   #open = false;
+  /** An end that was asked for breaks nothing. */
+  #closed = false;
   #reportBroken: (error: EngineError) => void = () => {};
   readonly broken: Promise<EngineError>;
 
@@ -90,6 +92,7 @@ export class SqliteEngine implements Engine {
   async close(): Promise<void> {
     if (this.#open && !this.#dead) await this.#change({ kind: "close" });
     this.#dead ??= new EngineError("failed", "the queue is closed");
+    this.#closed = true;
     await this.#worker.terminate();
   }
 
@@ -166,7 +169,7 @@ export class SqliteEngine implements Engine {
     this.#reads.clear();
     // Whoever hears that the engine is broken has heard of its last batch before.
     for (const each of outstanding) each?.reject(dead);
-    this.#reportBroken(dead);
+    if (!this.#closed) this.#reportBroken(dead);
   }
 }
 

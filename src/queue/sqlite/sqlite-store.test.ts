@@ -74,6 +74,17 @@ test("the queue's files are their owner's alone", async (context) => {
   await store.close();
 });
 
+test("closing the queue is not a failure of it", async (context) => {
+  const store = await openStore(await place(context));
+  let failed = false;
+  void store.failed.then(() => {
+    failed = true;
+  });
+  await store.close();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(failed, false);
+});
+
 test("a damaged envelope is set aside when it is claimed, and reported; the others are claimed", async (context) => {
   const directory = await place(context);
   const log = memoryLog();

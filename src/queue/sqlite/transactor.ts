@@ -48,7 +48,7 @@ export class Transactor {
       db.pragma("temp_store = MEMORY");
       db.pragma("trusted_schema = OFF");
       migrate(db);
-      emptyLog(db);
+      emptyLog(db, dirname(path));
       this.#file = new QueueFile(db, owner);
       this.#reads = new QueueReads(db);
     } catch (error) {
@@ -103,7 +103,7 @@ export class Transactor {
       this.#written_bytes = 0;
       return undefined;
     } catch (error) {
-      const failure = this.#failureOf(error, -1, this.#checkpoint_bytes);
+      const failure = this.#failureOf(error, -1, perBatch_bytes);
       // No room to grow the file: the log keeps it, and there is another time.
       this.#written_bytes = 0;
       return failure.kind === "failed" ? failure : undefined;
@@ -139,27 +139,31 @@ export class Transactor {
       const [now] = this.#checkpoint.all();
       return now !== undefined && now.log > 0 && now.checkpointed === now.log;
     } catch (error) {
-      const failure = this.#failureOf(error, -1, this.#checkpoint_bytes);
+      const failure = this.#failureOf(error, -1, perBatch_bytes);
       return failure.kind === "failed" ? failure : false;
     }
   }
 
-  /** SQLite knows ENOSPC alone: a quota that is used up, or an index of the log that cannot grow, it takes for a broken disk. */
   #failureOf(error: unknown, index: number, size_bytes: number): Failure {
-    const failure = failureOf(error, index);
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    const mayBeFull = code === "SQLITE_IOERR_WRITE" || code === "SQLITE_IOERR_SHMSIZE";
-    if (!mayBeFull || !isFull(this.#directory, 2 * size_bytes + perBatch_bytes)) return failure;
-    return { ...failure, kind: "full" };
+    return withoutRoom(error, this.#directory, size_bytes) ?? failureOf(error, index);
   }
 }
 
+/** SQLite knows ENOSPC alone: a quota that is used up, or an index of the log that cannot grow, it takes for a broken disk. */
+function withoutRoom(error: unknown, directory: string, size_bytes: number): Failure | undefined {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (code !== "SQLITE_IOERR_WRITE" && code !== "SQLITE_IOERR_SHMSIZE") return undefined;
+  if (!isFull(directory, 2 * size_bytes + perBatch_bytes)) return undefined;
+  return { kind: "full", message: `no room for the queue (${code})`, index: -1 };
+}
+
 /** As far as others let us: a generation that is still at work writes on, and has seen no sync fail. */
-function emptyLog(db: Database): void {
+function emptyLog(db: Database, directory: string): void {
   try {
     db.pragma("wal_checkpoint(TRUNCATE)");
   } catch (error) {
-    if (failureOf(error, -1).kind !== "full") throw error;
+    const { kind } = withoutRoom(error, directory, perBatch_bytes) ?? failureOf(error, -1);
+    if (kind !== "full") throw error;
   }
 }
 
