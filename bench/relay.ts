@@ -91,7 +91,7 @@ async function run(scenario: Scenario, settings: Settings): Promise<ScenarioFigu
     const durability = new Map<System, Verdict>();
     for (const system of measured) {
       // The first round warms it up, and has every process there when strace comes.
-      await round(system, sink, { ...load, messages: Math.min(messages, 2000) });
+      await round(system, sink, load);
       const verdict = await checkDurability(system);
       durability.set(system, verdict);
       say(`  ${system.name}: ${describeVerdict(verdict)}`);

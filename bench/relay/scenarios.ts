@@ -35,18 +35,18 @@ const common = { sessions: 20, size_bytes: 4096 } as const;
 export const scenarios: readonly Scenario[] = [
   {
     ...{ name: "kept", what: "4 KiB, 20 sessions kept open, to smtp-sink" },
-    ...{ ...common, kept: true, messages: 6000, sink: startSmtpSink, sinkTakesAnybody: true, systems: plain },
+    ...{ ...common, kept: true, messages: 8000, sink: startSmtpSink, sinkTakesAnybody: true, systems: plain },
   },
   {
     ...{ name: "new", what: "4 KiB, a new connection for each message, 20 at a time, to smtp-sink" },
-    ...{ ...common, kept: false, messages: 6000, sink: startSmtpSink, sinkTakesAnybody: true, systems: plain },
+    ...{ ...common, kept: false, messages: 8000, sink: startSmtpSink, sinkTakesAnybody: true, systems: plain },
   },
   {
     ...{ name: "kept-auth", what: "4 KiB, 20 sessions kept open, to a server with STARTTLS and AUTH" },
-    ...{ ...common, kept: true, messages: 4000, sink: startLoginSink, sinkTakesAnybody: false, systems: withLogin },
+    ...{ ...common, kept: true, messages: 5000, sink: startLoginSink, sinkTakesAnybody: false, systems: withLogin },
   },
   {
     ...{ name: "new-auth", what: "4 KiB, a new connection for each message, to a server with STARTTLS and AUTH" },
-    ...{ ...common, kept: false, messages: 4000, sink: startLoginSink, sinkTakesAnybody: false, systems: withLogin },
+    ...{ ...common, kept: false, messages: 5000, sink: startLoginSink, sinkTakesAnybody: false, systems: withLogin },
   },
 ];

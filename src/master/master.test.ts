@@ -297,6 +297,23 @@ test("when the old one crashes during a reload, the new one schedules, and the o
   assert.deepEqual([...world.bound.keys()], ["127.0.0.1:587"]);
 });
 
+test("generations that live at once differ in their lowest bit, however many starts have failed in between", async () => {
+  const world = new World();
+  const first = await world.up();
+  const failing = world.master.apply(planOf());
+  await settle();
+  world.newest.exit({ status: 1 });
+  await assert.rejects(failing);
+  const second = await world.up();
+  assert.notEqual(first.begin.generation % 2, second.begin.generation % 2);
+  second.exit({ status: 1 });
+  await settle();
+  world.clock.advance(250);
+  await settle();
+  assert.notEqual(world.newest, second);
+  assert.notEqual(first.begin.generation % 2, world.newest.begin.generation % 2, "the first one still retires");
+});
+
 test("two reloads at once are made one after the other", async () => {
   const world = new World();
   const first = await world.up(planOf(1));
@@ -479,6 +496,31 @@ test("a table that changes is read by the master and sent to every relay, its so
   }
   const table = told("table");
   assert.equal(table?.kind === "table" && Buffer.from(table.bytes ?? []).toString(), "new bytes");
+});
+
+test("a table that stays broken is read again ever more seldom", { timeout: 20_000 }, async () => {
+  const world = new World();
+  const index = join(directory, "broken.db");
+  writeFileSync(index, "sound");
+  const applied = world.master.apply(planOf());
+  await settle();
+  const relay = world.newest;
+  relay.say({ kind: "opened", files: [{ path: index, role: "index", limit_bytes: 100 }] });
+  relay.say({ kind: "ready", notes: [] });
+  await applied;
+  writeFileSync(index, "broken");
+  const times: number[] = [];
+  for (let seen = 0; times.length < 6; ) {
+    world.clock.advance(100);
+    await settle();
+    const tables = relay.orders.filter((kind) => kind === "table").length;
+    if (tables === seen) continue;
+    seen = tables;
+    times.push(world.clock.monotonic());
+    relay.say({ kind: "again", path: index });
+  }
+  const pauses = times.slice(1).map((time, at) => time - (times[at] ?? 0));
+  assert.ok((pauses[0] ?? 0) < 1000 && (pauses[4] ?? 0) > 2000, pauses.join());
 });
 
 test("a relay cannot make the master read what it did not name before it had dropped its privileges", async () => {

@@ -80,6 +80,8 @@ export class Master {
   #refused: RefusedBatch[] = [];
   #pause_ms = firstPause_ms;
   #mending: Timer | undefined;
+  /** By path, of files that have changed: as of when, and how long to wait before bytes that were no good are read again. */
+  readonly #broken = new Map<string, { readonly mtime_ms: number; pause_ms: number }>();
   #stopping = false;
   #changing: Promise<unknown> = Promise.resolve();
   /** Told when the serving relay is gone: a change that waits for the retiring one waits no longer. */
@@ -222,7 +224,7 @@ export class Master {
         this.#refused.push(...batches);
         for (const relay of this.#alive) if (relay.number !== number) relay.send({ kind: "refused", batches });
       },
-      again: (path) => this.#watch.again(path),
+      again: (path) => this.#again(path),
       wake: () => serving()?.send({ kind: "wake" }),
       retired: (state) => serving()?.send({ kind: "inherit", state }),
     };
@@ -281,7 +283,16 @@ export class Master {
     );
   }
 
+  /** A file that stays broken is read again ever more seldom, until it changes. */
+  #again(path: string): void {
+    const broken = this.#broken.get(path);
+    if (!broken) return;
+    this.#clock.after(broken.pause_ms, () => this.#watch.again(path), { idle: true });
+    broken.pause_ms = Math.min(Math.max(broken.pause_ms * 2, firstPause_ms), longestPause_ms);
+  }
+
   #fileChanged({ file, mtime_ms, bytes, problem }: FileChange): void {
+    if (this.#broken.get(file.path)?.mtime_ms !== mtime_ms) this.#broken.set(file.path, { mtime_ms, pause_ms: 0 });
     const message: ToRelay =
       file.role === "source"
         ? { kind: "source", path: file.path, mtime_ms }

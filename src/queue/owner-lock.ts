@@ -21,7 +21,7 @@ const held = new Set<Database>();
 export function tryLock(path: string): Lock | undefined {
   const db = new Sqlite(path, { timeout: 0 });
   try {
-    db.pragma("journal_mode = OFF");
+    db.pragma("journal_mode = MEMORY");
     db.exec("BEGIN EXCLUSIVE");
   } catch (error) {
     db.close();

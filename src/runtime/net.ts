@@ -114,7 +114,7 @@ const deaf: ConnectionEvents = { data() {}, ended() {}, drained() {}, closed() {
 
 class SocketConnection implements Connection {
   readonly remote: Endpoint;
-  readonly local: Endpoint;
+  #local: Endpoint | undefined;
   #socket: Socket;
   #events = deaf;
   #error: Error | undefined;
@@ -123,9 +123,14 @@ class SocketConnection implements Connection {
   constructor(socket: Socket) {
     this.#socket = socket;
     this.remote = { address: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 };
-    this.local = { address: socket.localAddress ?? "", port: socket.localPort ?? 0 };
     socket.setNoDelay(true);
     this.#attach(socket);
+  }
+
+  /** A system call, and few ask. Empty where the connection was gone before anybody did. */
+  get local(): Endpoint {
+    this.#local ??= { address: this.#socket.localAddress ?? "", port: this.#socket.localPort ?? 0 };
+    return this.#local;
   }
 
   listen(events: ConnectionEvents): void {

@@ -341,11 +341,10 @@ export class Attempt {
 
   #keeps(session: Session): boolean {
     const { conf } = this.#context.parts;
+    if (!this.#mayKeep || !this.#context.pool.reusable(session)) return false;
+    if (conf.smtp_connection_cache_on_demand) return true;
     const domain = session.facts.nexthop.replace(/^\[([^\]]*)\].*$|:[^:]*$/, "$1").toLowerCase();
-    const wanted =
-      conf.smtp_connection_cache_on_demand ||
-      conf.smtp_connection_cache_destinations.some((each) => each.toLowerCase() === domain);
-    return wanted && this.#mayKeep && this.#context.pool.reusable(session);
+    return conf.smtp_connection_cache_destinations.some((each) => each.toLowerCase() === domain);
   }
 
   #giveUp(): void {

@@ -97,6 +97,8 @@ export class Dialogue {
   /** Rejects when the handshake fails, or does not end in time; the connection is dead then. */
   async startTls(options: TlsClientOptions, seconds: number): Promise<TlsFacts> {
     let late = false;
+    // What was awaited before has come; the handshake has a time of its own.
+    this.#deadline_ms = Number.POSITIVE_INFINITY;
     const timer = this.#clock.after(seconds * 1000, () => {
       late = true;
       this.destroy();

@@ -26,8 +26,9 @@ export type CommandName = (typeof commandNames)[number];
 const indices: ReadonlyMap<string, number> = new Map(commandNames.map((name, index) => [name, index]));
 
 export class CommandCounts {
-  readonly #successes = new Uint32Array(commandNames.length);
-  readonly #totals = new Uint32Array(commandNames.length);
+  // Plain arrays: typed ones cost several times as much to make, and there are two for each connection.
+  readonly #successes: number[] = new Array(commandNames.length).fill(0);
+  readonly #totals: number[] = new Array(commandNames.length).fill(0);
 
   tried(name: CommandName): void {
     this.#add(this.#totals, name);
@@ -53,7 +54,7 @@ export class CommandCounts {
     return `${shown} commands=${successes}${successes === totals && totals > 0 ? "" : `/${totals}`}`;
   }
 
-  #add(counts: Uint32Array, name: CommandName): void {
+  #add(counts: number[], name: CommandName): void {
     const index = indices.get(name) ?? 0;
     counts[index] = (counts[index] ?? 0) + 1;
   }

@@ -101,7 +101,7 @@ test("a sync that fails, at each of the first fifteen: no 250 for what it held, 
 });
 
 test("a write that fails: no 250 for what it held, and the relay is replaced", { skip }, async () => {
-  for (const [index, when] of [1, 2, 3, 7, 20, 61].entries()) {
+  for (const [index, when] of [1, 2, 7, 61].entries()) {
     const inject = `pwrite64:error=EIO:when=${when}`;
     if (index % 2 === 1) await replacedByMaster(`write-${when}`, inject, failedWrite);
     else await replacedByAnother(`write-${when}`, inject);
@@ -111,7 +111,7 @@ test("a write that fails: no 250 for what it held, and the relay is replaced", {
 for (const error of ["ENOSPC", "EDQUOT"]) {
   test(`a write without room (${error}): 452, and the relay goes on`, { skip }, async () => {
     const first = relay.relayPid();
-    for (const when of [1, 2, 5, 12, 40]) {
+    for (const when of [1, 2, 12]) {
       const name = `${error}-${when}`;
       // Those that follow: a quota is told from a broken disk by writing once more.
       const inject = [`pwrite64:error=${error}:when=${when}..${when + 3}`];

@@ -64,8 +64,10 @@ test("a relay whose master was killed ends by itself, lets go of the port, and t
   await until("there is a load", () => load.book.acknowledged.size > 100);
   const { masterPid } = relay;
   const pid = relay.relayPid() ?? 0;
+  const killed_ms = performance.now();
   process.kill(masterPid, "SIGKILL");
   await until("the relay has ended", () => isOver(pid), { limit_s: 10 });
+  context.diagnostic(`it ended within ${Math.round(performance.now() - killed_ms)} ms`);
   assert.equal(await isRefused(relay.port), true);
   await relay.start();
   await assertKept(running);

@@ -9,7 +9,7 @@ const interval_ms = 50;
 export async function until<T>(
   what: string,
   ask: () => T | Promise<T>,
-  { limit_s = 30, about = () => "" }: { limit_s?: number; about?: () => string } = {},
+  { limit_s = 60, about = () => "" }: { limit_s?: number; about?: () => string } = {},
 ): Promise<Exclude<T, undefined | false | null | "">> {
   for (let left = (limit_s * 1000) / interval_ms; left > 0; left--) {
     const answer = await ask();

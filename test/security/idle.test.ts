@@ -70,5 +70,8 @@ test("one client that is not of our networks gets fifty sessions, however many i
   await until("the end of those beyond the limit", () => sessionsOf(postern.port) <= 50);
   for (const socket of idle) socket.destroy();
   await until("the end of all", () => sessionsOf(postern.port) === 0);
-  assert.match(postern.log(), /Connection concurrency limit exceeded: 51 from unknown\[127\.0\.0\.9\]|limit exceeded: 51 from localhost/);
+  assert.match(
+    postern.log(),
+    /Connection concurrency limit exceeded: 51 from unknown\[127\.0\.0\.9\]|limit exceeded: 51 from localhost/,
+  );
 });

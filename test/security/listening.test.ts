@@ -20,7 +20,8 @@ before(async () => {
     mainCf: {
       mynetworks: "127.0.0.1/32",
       relayhost: `[127.0.0.1]:${sink.port}`,
-      smtpd_timeout: "5s",
+      smtpd_timeout: "2s",
+      relay_domains: "relayed.example",
       smtpd_error_sleep_time: "0s",
       message_size_limit: "2000000",
     },
@@ -184,9 +185,16 @@ test("a client that makes nothing but errors is sent away", async () => {
   assert.equal(answers.length, 21);
 });
 
-test("nobody outside mynetworks relays: the connection's own address decides", async () => {
-  const client = await rawClient(postern.port);
+test("nobody outside mynetworks relays: the connection's own address decides, and nothing that is said", async () => {
+  const client = await rawClient(postern.port, "127.0.0.2");
   await client.say("EHLO [127.0.0.1]");
+  await client.say("MAIL FROM:<root@relay.example>");
+  const elsewhere = ["you@there.example", "you%there.example@relayed.example", '"you@there.example"@relayed.example'];
+  for (const address of [...elsewhere, "@relayed.example:you@there.example", "you@[192.0.2.1]", "there.example!you"]) {
+    assert.match(await client.say(`RCPT TO:<${address}>`), /^[45]54 [45]\.7\.1 .*Relay access denied/, address);
+  }
+  assert.match(await client.say("RCPT TO:<you@relayed.example>"), /^250 /);
+  await client.say("RSET");
   assert.match(await client.say("XCLIENT ADDR=127.0.0.1"), /^550 /);
   assert.match(await client.say("XFORWARD ADDR=127.0.0.1"), /^550 /);
   client.end();
@@ -195,14 +203,19 @@ test("nobody outside mynetworks relays: the connection's own address decides", a
 test("a mynetworks that covers the world stops the start, and so does a restriction that is not known", () => {
   const etc = join(postern.directory, "open");
   mkdirSync(etc);
-  const [main, master] = ["main.cf", "master.cf"].map((name) => readFileSync(join(postern.directory, "etc", name), "utf8"));
+  const [main, master] = ["main.cf", "master.cf"].map((name) =>
+    readFileSync(join(postern.directory, "etc", name), "utf8"),
+  );
   writeFileSync(join(etc, "master.cf"), master ?? "");
   for (const [setting, problem] of [
     ["mynetworks = 0.0.0.0/0", /mynetworks: covers every IPv4 address/],
     ["mynetworks = 0.0.0.0/1, 128.0.0.0/1", /mynetworks: covers every IPv4 address/],
     ["mynetworks = [::ffff:0:0]/96", /mynetworks: covers every IPv4 address/],
     ["mynetworks = [::]/1, [8000::]/1", /mynetworks: covers every IPv6 address/],
-    ["smtpd_relay_restrictions = permit_mynetworks, reject_rbl_client x.example", /"reject_rbl_client" is not supported/],
+    [
+      "smtpd_relay_restrictions = permit_mynetworks, reject_rbl_client x.example",
+      /"reject_rbl_client" is not supported/,
+    ],
     ["smtpd_relay_restrictions = permit", /specify at least one working instance/],
   ] as const) {
     writeFileSync(join(etc, "main.cf"), `${main}${setting}\n`);

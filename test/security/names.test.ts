@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { createSocket, type Socket } from "node:dgram";
 import { after, before, test } from "node:test";
+import { memoryLog } from "../../src/log/log.ts";
 import type { DeliveryResult } from "../../src/queue/delivery.ts";
+import { realClock } from "../../src/runtime/clock.ts";
 import { realNames } from "../../src/runtime/names.ts";
 import { requestTo, testClient } from "../../src/smtp/testing/client.ts";
 import { PeerNames } from "../../src/smtpd/peername.ts";
-import { memoryLog } from "../../src/log/log.ts";
-import { realClock } from "../../src/runtime/clock.ts";
 
 /** A name server that answers as no name server should, by the first label of the question. */
 type Answer = (query: Buffer, question: Buffer) => readonly Buffer[];
@@ -49,11 +49,18 @@ const malformed: Readonly<Record<string, Answer>> = {
     return [answer];
   },
   "other-question": (query) => [
-    Buffer.concat([header(query, 0, [1, 1, 0, 0]), dnsName("evil", "test"), Buffer.of(0, 15, 0, 1), mx(dnsName("evil", "test"))]),
+    Buffer.concat([
+      header(query, 0, [1, 1, 0, 0]),
+      dnsName("evil", "test"),
+      Buffer.of(0, 15, 0, 1),
+      mx(dnsName("evil", "test")),
+    ]),
   ],
   // The exchange's name begins behind the header, the question, the record's 12 bytes and the preference.
   "pointer-loop": (query, question) => answering(mx(pointer(12 + question.length + 14)))(query, question),
-  "pointer-to-itself": (query) => [Buffer.concat([header(query, 0, [1, 0, 0, 0]), pointer(12), Buffer.of(0, 15, 0, 1)])],
+  "pointer-to-itself": (query) => [
+    Buffer.concat([header(query, 0, [1, 0, 0, 0]), pointer(12), Buffer.of(0, 15, 0, 1)]),
+  ],
   "pointer-beyond": answering(mx(pointer(0x3fff))),
   "length-beyond": answering(record(15, Buffer.of(0, 10, 1, 0x61, 0), 4000)),
   "no-end": answering(mx(Buffer.from("3f", "hex"))),

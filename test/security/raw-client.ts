@@ -24,9 +24,10 @@ export interface RawClient {
 const replyLimit_ms = 20_000;
 const packet_ms = 2;
 
-export async function rawClient(port: number, address = "127.0.0.1"): Promise<RawClient> {
+/** Greeted by the server at `port` of this machine; `from` is the address that it sees. */
+export async function rawClient(port: number, from = "127.0.0.1"): Promise<RawClient> {
   const socket = await new Promise<Socket>((resolve, reject) => {
-    const made = connect({ host: address, port, noDelay: true });
+    const made = connect({ host: "127.0.0.1", port, localAddress: from, noDelay: true });
     made.once("connect", () => resolve(made));
     made.once("error", reject);
   });

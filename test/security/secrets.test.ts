@@ -24,7 +24,11 @@ function echo(lines: readonly string[]): string {
   const bytes = Buffer.from(canary);
   const forms = [
     ...lines,
-    ...lines.map((line) => Buffer.from(line.split(" ").at(-1) ?? "", "base64").toString("latin1").replaceAll("\0", " ")),
+    ...lines.map((line) =>
+      Buffer.from(line.split(" ").at(-1) ?? "", "base64")
+        .toString("latin1")
+        .replaceAll("\0", " "),
+    ),
     canary,
     canary.toUpperCase(),
     `İ${canary}İ`,
@@ -43,12 +47,15 @@ function echo(lines: readonly string[]): string {
 function echoing(code: string, ...where: readonly string[]): NonNullable<HostileOptions["on"]> {
   const heard: string[] = [];
   return ({ verb, line }: Moment) => {
-    if (line.length > 0 && !["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "DOT", "QUIT", "RSET"].includes(verb)) heard.push(line);
+    if (line.length > 0 && !["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "DOT", "QUIT", "RSET"].includes(verb))
+      heard.push(line);
     if (where.includes("RESPONSE") && heard.length > 1 && heard.at(-1) === line) return reply(code, heard);
     if (where.includes(verb)) return reply(code, heard);
     if (verb === "AUTH" && line === "AUTH LOGIN") return "334 VXNlcm5hbWU6\r\n";
     if (verb === "AUTH" && line === "AUTH CRAM-MD5") return "334 PDEyM0BoPg==\r\n";
-    return heard.length === 2 && heard[0] === "AUTH LOGIN" && heard.at(-1) === line ? "334 UGFzc3dvcmQ6\r\n" : undefined;
+    return heard.length === 2 && heard[0] === "AUTH LOGIN" && heard.at(-1) === line
+      ? "334 UGFzc3dvcmQ6\r\n"
+      : undefined;
   };
 }
 
@@ -137,7 +144,9 @@ after(async () => {
 
 function postmap(path: string): void {
   chmodSync(path, 0o600);
-  const { status, stderr } = spawnSync(launcher, ["postmap", "-c", join(path, ".."), `hash:${path}`], { encoding: "utf8" });
+  const { status, stderr } = spawnSync(launcher, ["postmap", "-c", join(path, ".."), `hash:${path}`], {
+    encoding: "utf8",
+  });
   assert.equal(status, 0, stderr);
 }
 
@@ -195,7 +204,10 @@ test("the log holds no password, whatever the servers said", () => {
 
 test("no file of the queue, the log or the data directory holds it", () => {
   const files = ["queue", "log", "data"].flatMap((name) => filesBelow(join(postern.directory, name)));
-  assert.ok(files.some((path) => path.includes("/postern/queue/")), files.join(" "));
+  assert.ok(
+    files.some((path) => path.includes("/postern/queue/")),
+    files.join(" "),
+  );
   for (const path of files) search(path, readFileSync(path));
 });
 
@@ -208,7 +220,14 @@ test("no notification holds it", () => {
 });
 
 test("mailq, status and the other commands do not tell it", () => {
-  for (const command of [["postqueue", "-p"], ["postqueue", "-j"], ["mailq"], ["status"], ["check"], ["postconf", "-n"]] as const) {
+  for (const command of [
+    ["postqueue", "-p"],
+    ["postqueue", "-j"],
+    ["mailq"],
+    ["status"],
+    ["check"],
+    ["postconf", "-n"],
+  ] as const) {
     const [name, ...args] = command;
     const { stdout, stderr } = postern.run(name, ...args);
     search(command.join(" "), stdout + stderr);
@@ -225,11 +244,15 @@ test("no process shows it in its arguments or its environment", () => {
   }
 });
 
-test("the relay, which knows it, leaves no core file and cannot be looked into by its own user", needs({ root: true }), () => {
-  const pid = postern.relayPid();
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  const [, uid] = /^Uid:\s+\d+\s+(\d+)/m.exec(status) ?? [];
-  assert.notEqual(uid, "0");
-  // The files of a process that may be dumped belong to its user.
-  assert.equal(statSync(`/proc/${pid}/environ`).uid, 0);
-});
+test(
+  "the relay, which knows it, leaves no core file and cannot be looked into by its own user",
+  needs({ root: true }),
+  () => {
+    const pid = postern.relayPid();
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    const [, uid] = /^Uid:\s+\d+\s+(\d+)/m.exec(status) ?? [];
+    assert.notEqual(uid, "0");
+    // The files of a process that may be dumped belong to its user.
+    assert.equal(statSync(`/proc/${pid}/environ`).uid, 0);
+  },
+);
