@@ -1,3 +1,4 @@
+import { fstatSync } from "node:fs";
 import type { Runtime } from "../runtime/runtime.ts";
 
 /**
@@ -54,7 +55,7 @@ export function realIo(runtime: Runtime, directory = "/etc/postfix"): RealIo {
     runtime,
     env: process.env,
     args0: (process.argv[1] ?? "postern").replace(/^.*\//, ""),
-    stdin: { [Symbol.asyncIterator]: () => process.stdin[Symbol.asyncIterator]() as AsyncIterator<Buffer> },
+    stdin: { [Symbol.asyncIterator]: standardInput },
     out(text) {
       if (broken) return;
       const bytes = typeof text === "string" ? Buffer.from(text) : Buffer.from(text);
@@ -71,4 +72,10 @@ export function realIo(runtime: Runtime, directory = "/etc/postfix"): RealIo {
     launch: [process.argv[1] ?? ""],
     finish: () => new Promise((resolve) => flush(resolve)),
   };
+}
+
+/** Node takes what it cannot read, a directory for one, for empty. */
+function standardInput(): AsyncIterator<Buffer> {
+  if (fstatSync(0).isDirectory()) throw Object.assign(new Error("EISDIR: standard input is a directory"), { code: "EISDIR" });
+  return process.stdin[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
 }

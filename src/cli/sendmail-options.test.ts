@@ -19,9 +19,9 @@ test("what cron and mail programs use is understood", () => {
   assert.deepEqual(found.warnings, []);
 });
 
-test("options behind recipients count", () => {
-  const found = parse("a@example.com", "-f", "", "-i");
-  assert.deepEqual([found.sender, found.dotEnds, found.recipients], ["", false, ["a@example.com"]]);
+test("what stands behind a recipient is one, too", () => {
+  const found = parse("-i", "a@example.com", "-f", "b@example.com");
+  assert.deepEqual([found.sender, found.dotEnds, found.recipients], [undefined, false, ["a@example.com", "-f", "b@example.com"]]);
 });
 
 test("each mode has its option, and its name", () => {

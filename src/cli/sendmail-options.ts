@@ -61,7 +61,7 @@ type Changes = { -readonly [Name in keyof SendmailOptions]?: SendmailOptions[Nam
 
 /** Throws SendmailUsage. The name that the program was called by counts like an option (mailq, newaliases). */
 export function parseSendmail(calledAs: string, args: readonly string[]): SendmailOptions {
-  const { options, operands, problem } = getopt(args.map(plain), letters, true);
+  const { options, operands, problem } = getopt(args.map(plain), letters);
   if (problem) throw new SendmailUsage(`usage: ${calledAs} [options]`, problem);
   const warnings: string[] = [];
   const found: { -readonly [Name in keyof SendmailOptions]: SendmailOptions[Name] } = {

@@ -7,8 +7,8 @@ import {
   linkSync,
   mkdirSync,
   mkdtempSync,
-  readFileSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -214,7 +214,10 @@ test("links, FIFOs and directories are reported, and do not hold up the others",
   mkdirSync(join(place.directory, "DIRECTORY"), { mode: 0o740 });
   execFileSync("mkfifo", ["-m", "0740", join(place.directory, "FIFO")]);
   await place.look();
-  assert.deepEqual(place.taken.map(({ text }) => text), ["good\n"]);
+  assert.deepEqual(
+    place.taken.map(({ text }) => text),
+    ["good\n"],
+  );
   const said = place.log.lines.join("\n");
   assert.match(said, /SYMLINK cannot be opened: ELOOP: left where it is/);
   assert.match(said, /DIRECTORY is not a regular file/);
@@ -278,7 +281,10 @@ test("whatever goes wrong with one file, the others are taken", async () => {
 });
 
 test("a file that cannot be removed is taken once, and known by the same source to another relay", async () => {
-  const stuck: Files = { ...realFiles, remove: async () => Promise.reject(Object.assign(new Error("no"), { code: "EROFS" })) };
+  const stuck: Files = {
+    ...realFiles,
+    remove: async () => Promise.reject(Object.assign(new Error("no"), { code: "EROFS" })),
+  };
   const place = new Place({ files: stuck });
   await place.submit("x\n");
   await place.look();

@@ -1,6 +1,6 @@
 import type { Log } from "../log/log.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
-import { type FileFacts, type Files, errorCode, type OpenFile, openFlags, type Watching } from "../runtime/files.ts";
+import { errorCode, type FileFacts, type Files, type OpenFile, openFlags, type Watching } from "../runtime/files.ts";
 import {
   headLimit_bytes,
   parseHead,
@@ -216,7 +216,8 @@ export class Pickup {
 
   #later(name: string, reason: string): "retry" {
     // Said once: where a disk is full, thousands of files may wait for hours.
-    if (this.#delayed.get(name) !== reason) this.#log.warning(`maildrop/${name}: ${reason}; it stays and is tried again`);
+    if (this.#delayed.get(name) !== reason)
+      this.#log.warning(`maildrop/${name}: ${reason}; it stays and is tried again`);
     this.#delayed.set(name, reason);
     return "retry";
   }

@@ -50,9 +50,13 @@ test("a head that sendmail would not have written is refused, whatever it is", (
 });
 
 test("values of a wrong kind count as absent, and prototypes do not come with them", () => {
-  const hostile = '{"version":1,"recipients":["a"],"sender":7,"notify":["EVERYTHING"],"ret":"x","envid":{},"gateway":"yes","__proto__":{"smtputf8":true}}\n';
+  const hostile =
+    '{"version":1,"recipients":["a"],"sender":7,"notify":["EVERYTHING"],"ret":"x","envid":{},"gateway":"yes","__proto__":{"smtputf8":true}}\n';
   const parsed = parseHead(Buffer.from(hostile)).head;
-  assert.deepEqual([parsed.sender, parsed.notify, parsed.ret, parsed.envid, parsed.gateway, parsed.smtputf8], [undefined, undefined, undefined, undefined, false, false]);
+  assert.deepEqual(
+    [parsed.sender, parsed.notify, parsed.ret, parsed.envid, parsed.gateway, parsed.smtputf8],
+    [undefined, undefined, undefined, undefined, false, false],
+  );
 });
 
 test("a tail says how long the message is and what it sums up to, however it was written", () => {

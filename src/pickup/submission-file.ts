@@ -103,8 +103,11 @@ function headOf(value: object): SubmissionHead {
   const given = value as Partial<Record<keyof SubmissionHead, unknown>>;
   if (given.version !== 1) throw new SubmissionError("is of a version that is not known here");
   if (!isTexts(given.recipients)) throw new SubmissionError("names no recipients");
-  if (given.recipients.length > recipientLimit) throw new SubmissionError(`names more than ${recipientLimit} recipients`);
-  const notify = isTexts(given.notify) ? notifyWords.filter((word) => (given.notify as string[]).includes(word)) : undefined;
+  if (given.recipients.length > recipientLimit)
+    throw new SubmissionError(`names more than ${recipientLimit} recipients`);
+  const notify = isTexts(given.notify)
+    ? notifyWords.filter((word) => (given.notify as string[]).includes(word))
+    : undefined;
   return {
     version: 1,
     sender: optionalText(given.sender),

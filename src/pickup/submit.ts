@@ -1,4 +1,4 @@
-import { errorCode, type Files, openFlags, type OpenFile } from "../runtime/files.ts";
+import { errorCode, type Files, type OpenFile, openFlags } from "../runtime/files.ts";
 import type { Processes } from "../runtime/processes.ts";
 import type { Random } from "../runtime/random.ts";
 import { formatHead, type SubmissionHead, SubmissionSeal } from "./submission-file.ts";

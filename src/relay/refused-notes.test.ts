@@ -19,7 +19,10 @@ test("what was refused is known to whoever looks, until it has been removed", as
   writeFileSync(join(directory, "lock", "x.y.refused"), "");
   assert.deepEqual(await noteRefused(realFiles, directory, batches), []);
   assert.deepEqual(await noteRefused(realFiles, directory, batches.slice(1)), []);
-  assert.deepEqual((await notedRefused(realFiles, directory)).sort((a, b) => a.batch - b.batch), batches);
+  assert.deepEqual(
+    (await notedRefused(realFiles, directory)).sort((a, b) => a.batch - b.batch),
+    batches,
+  );
   await forgetNoted(realFiles, directory, batches.slice(0, 1));
   assert.deepEqual(await notedRefused(realFiles, directory), batches.slice(1));
   await forgetNoted(realFiles, directory, batches);

@@ -101,10 +101,15 @@ export class SmtpServer {
       return;
     }
     this.#unnamed++;
-    void name.then((found) => {
-      this.#unnamed--;
-      this.#start(connection, caller, found);
-    });
+    name
+      .then((found) => {
+        this.#unnamed--;
+        this.#start(connection, caller, found);
+      })
+      .catch((error: unknown) => {
+        this.#options.log.error(error instanceof Error ? (error.stack ?? error.message) : String(error));
+        connection.destroy();
+      });
   }
 
   #callerOf(address: string): Caller {

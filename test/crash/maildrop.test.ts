@@ -12,7 +12,9 @@ import { attachStrace } from "./strace.ts";
 const skip = missing("strace") ?? false;
 const launcher = join(import.meta.dirname, "..", "..", "bin", "postern");
 
-test("a maildrop file that outlives its message is not queued again, by the same relay or the next", { skip }, async (context) => {
+test("a maildrop file that outlives its message is not queued again, by the same relay or the next", {
+  skip,
+}, async (context) => {
   const sink = await startReceivingSink();
   const mainCf = { relayhost: `[127.0.0.1]:${sink.port}`, smtp_tls_security_level: "none" };
   const relay = await startPostern({ mainCf });

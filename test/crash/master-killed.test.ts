@@ -54,11 +54,21 @@ async function assertKept({ relay, sink, load }: Scene): Promise<void> {
   await load.stop();
   const isEmpty = () => relay.run("mailq").stdout.includes("Mail queue is empty");
   await until("the queue is empty", isEmpty, { about: () => relay.log().slice(-3000) });
-  assert.deepEqual([...acknowledged].filter((id) => !sink.taken.has(id)), [], "acknowledged, and lost");
-  assert.deepEqual([...refused, ...unfinished].filter((id) => sink.taken.has(id)), [], "not taken, and delivered");
+  assert.deepEqual(
+    [...acknowledged].filter((id) => !sink.taken.has(id)),
+    [],
+    "acknowledged, and lost",
+  );
+  assert.deepEqual(
+    [...refused, ...unfinished].filter((id) => sink.taken.has(id)),
+    [],
+    "not taken, and delivered",
+  );
 }
 
-test("a relay whose master was killed ends by itself, lets go of the port, and the next start takes everything back", { skip }, async (context) => {
+test("a relay whose master was killed ends by itself, lets go of the port, and the next start takes everything back", {
+  skip,
+}, async (context) => {
   const running = await scene(context);
   const { relay, load } = running;
   await until("there is a load", () => load.book.acknowledged.size > 100);
@@ -90,12 +100,16 @@ test("of two generations both end, with deliveries in hand and mail put back", {
   await assertKept(running);
 });
 
-test("a start right after the master was killed takes over, though the relay is still ending", { skip }, async (context) => {
+test("a start right after the master was killed takes over, though the relay is still ending", {
+  skip,
+}, async (context) => {
   const running = await scene(context);
   const { relay, load } = running;
   for (let round = 1; round <= 2; round++) {
     const before = load.book.acknowledged.size;
-    await until("there is a load", () => load.book.acknowledged.size > before + 100, { about: () => relay.log().slice(-3000) });
+    await until("there is a load", () => load.book.acknowledged.size > before + 100, {
+      about: () => relay.log().slice(-3000),
+    });
     process.kill(relay.masterPid, "SIGKILL");
     await relay.start();
   }

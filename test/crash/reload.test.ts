@@ -17,7 +17,9 @@ const parameters = { mynetworks: "127.0.0.0/8", smtp_tls_security_level: "none" 
 
 /** Not as RunningPostern.run(): the clients of this process have to go on meanwhile. */
 async function reload(relay: RunningPostern): Promise<void> {
-  const child = spawn(join(root, "bin", "postern"), ["-c", join(relay.directory, "etc"), "reload"], { stdio: "ignore" });
+  const child = spawn(join(root, "bin", "postern"), ["-c", join(relay.directory, "etc"), "reload"], {
+    stdio: "ignore",
+  });
   const [status] = (await once(child, "exit")) as [number];
   assert.equal(status, 0);
 }
@@ -35,7 +37,9 @@ test("reloads under load: nobody is refused, everything arrives, and once", { sk
     const { book } = load;
     const more = async (): Promise<void> => {
       const before = book.acknowledged.size;
-      await until("mail is taken", () => book.acknowledged.size > before + 100, { about: () => relay.log().slice(-3000) });
+      await until("mail is taken", () => book.acknowledged.size > before + 100, {
+        about: () => relay.log().slice(-3000),
+      });
     };
     try {
       await more();
@@ -48,8 +52,16 @@ test("reloads under load: nobody is refused, everything arrives, and once", { sk
     for (const id of book.acknowledged) acknowledged.add(id);
   }
   await until("the queue is empty", () => relay.run("mailq").stdout.includes("Mail queue is empty"));
-  assert.deepEqual([...acknowledged].filter((id) => !sink.taken.has(id)), [], "lost");
-  assert.deepEqual([...sink.taken].filter(([, times]) => times > 1), [], "delivered twice");
+  assert.deepEqual(
+    [...acknowledged].filter((id) => !sink.taken.has(id)),
+    [],
+    "lost",
+  );
+  assert.deepEqual(
+    [...sink.taken].filter(([, times]) => times > 1),
+    [],
+    "delivered twice",
+  );
   context.diagnostic(`${acknowledged.size} acknowledged`);
 });
 
@@ -66,7 +78,11 @@ async function startSlowSink(): Promise<{ port: number; taken: string[]; answer(
     socket.write("220 sink.example ESMTP\r\n");
     socket.on("data", (bytes) => {
       text += bytes.toString("latin1");
-      for (let end = text.indexOf(data ? "\r\n.\r\n" : "\r\n"); end >= 0; end = text.indexOf(data ? "\r\n.\r\n" : "\r\n")) {
+      for (
+        let end = text.indexOf(data ? "\r\n.\r\n" : "\r\n");
+        end >= 0;
+        end = text.indexOf(data ? "\r\n.\r\n" : "\r\n")
+      ) {
         const part = text.slice(0, end + 2);
         text = text.slice(end + (data ? 5 : 2));
         if (data) {
@@ -95,7 +111,9 @@ async function startSlowSink(): Promise<{ port: number; taken: string[]; answer(
   };
 }
 
-test("what waited behind a delivery in hand goes out through the new generation, long before that delivery ends", { skip }, async (context) => {
+test("what waited behind a delivery in hand goes out through the new generation, long before that delivery ends", {
+  skip,
+}, async (context) => {
   const sink = await startSlowSink();
   const one = { initial_destination_concurrency: "1", default_destination_concurrency_limit: "1" };
   const relay = await startPostern({ mainCf: { ...parameters, ...one, relayhost: `[127.0.0.1]:${sink.port}` } });

@@ -1,6 +1,7 @@
 import { chownSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { makePlace } from "../peers/place.ts";
+import { atExit } from "./at-exit.ts";
 import type { Host } from "./network.ts";
 import { until } from "./until.ts";
 
@@ -29,6 +30,8 @@ export async function startSink(
   chownSync(dumps, uid, gid);
   const at = `${host.address}:${port}`;
   const child = host.start("smtp-sink", ["-u", "postfix", ...options, "-d", `${dumps}/m.`, at, "1024"]);
+  // Otherwise it would make its directory anew when that is removed.
+  const keep = atExit(() => void child.kill("SIGKILL"));
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   await until(`smtp-sink on ${at}`, () => host.run("ss", ["-Hltn", "src", at]).stdout.includes("LISTEN"));
   const read = new Map<string, string>();
@@ -63,6 +66,7 @@ export async function startSink(
         { about: () => `${messages().size} were there` },
       ),
     stop() {
+      keep();
       child.kill("SIGKILL");
       void ended.then(remove);
     },

@@ -82,6 +82,7 @@ const nonsense: Readonly<Record<string, Answer>> = {
 };
 
 let server: Socket;
+let closed = false;
 let address = "";
 const asked: string[] = [];
 
@@ -94,7 +95,9 @@ before(async () => {
     asked.push(first);
     const known = malformed[first] ?? nonsense[first] ?? reverse(query);
     for (const answer of known?.(query, question) ?? []) server.send(answer, from.port, from.address);
-    const later = (): void => server.send(failing(query, question)[0] ?? "", from.port, from.address);
+    const later = (): void => {
+      if (!closed) server.send(failing(query, question)[0] ?? "", from.port, from.address);
+    };
     setTimeout(later, 50);
   });
   await new Promise<void>((resolve) => server.bind(0, "127.0.0.1", resolve));
@@ -102,6 +105,7 @@ before(async () => {
 });
 
 after(() => {
+  closed = true;
   server?.close();
 });
 

@@ -7,6 +7,7 @@ import Sqlite from "better-sqlite3";
 import { type Log, memoryLog } from "../../log/log.ts";
 import { type Files, realFiles } from "../../runtime/files.ts";
 import { ManualClock } from "../../runtime/manual-clock.ts";
+import type { Insert, Op } from "../engine.ts";
 import type { EngineStore } from "../engine-store.ts";
 import type { NewEnvelope } from "../message.ts";
 import { openSqliteStore, queueFile, startSqliteWorker } from "../open.ts";
@@ -362,6 +363,25 @@ test("a reader that stays holds the log back; when it goes, the log becomes smal
   reader.close();
   for (let i = 0; i < 30; i++) await deferred(store, `t${i}@here.example`, "x".repeat(50_000));
   assert.ok((await log_bytes()) <= 8 * checkpoint_bytes, `${await log_bytes()}`);
+  await store.close();
+});
+
+test("of messages that belong together none is stored when the body of one is incomplete", async (context) => {
+  const directory = await place(context);
+  const runtime = { clock: new ManualClock(), files: realFiles };
+  const engine = await startSqliteWorker();
+  const store = await openSqliteStore(engine, { directory, owner: "a", generation: 0, runtime, log: memoryLog() });
+  const of = (id: number, body: Insert["body"]): Insert => ({
+    ...{ id, held: false, source: undefined, envelope: Buffer.from("[]"), body },
+  });
+  const insert = of(2, Buffer.from("whole"));
+  const lacking = of(4, { body: 8, chunks: 1 });
+  const accept = (first: Insert, other: Insert): Op => ({ kind: "accept", insert: first, others: [other] });
+  assert.deepEqual(await engine.commit(1, [accept(insert, lacking), accept(lacking, insert)]), [
+    "incomplete",
+    "incomplete",
+  ]);
+  assert.deepEqual(await store.counts(), { active: 0, deferred: 0, hold: 0, corrupt: 0 });
   await store.close();
 });
 
