@@ -38,7 +38,11 @@ test("lines arrive whole, wherever they were cut, in characters too", async () =
       socket.write(bytes.subarray(0, cut));
       setImmediate(() => socket.end(bytes.subarray(cut)));
     });
-    assert.deepEqual(await all(askRelay(world, path, { command: "status" })), [{ a: "grüße 日本" }, { b: 1 }], `cut at ${cut}`);
+    assert.deepEqual(
+      await all(askRelay(world, path, { command: "status" })),
+      [{ a: "grüße 日本" }, { b: 1 }],
+      `cut at ${cut}`,
+    );
     close();
   }
 });

@@ -76,6 +76,7 @@ export function realIo(runtime: Runtime, directory = "/etc/postfix"): RealIo {
 
 /** Node takes what it cannot read, a directory for one, for empty. */
 function standardInput(): AsyncIterator<Buffer> {
-  if (fstatSync(0).isDirectory()) throw Object.assign(new Error("EISDIR: standard input is a directory"), { code: "EISDIR" });
+  if (fstatSync(0).isDirectory())
+    throw Object.assign(new Error("EISDIR: standard input is a directory"), { code: "EISDIR" });
   return process.stdin[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
 }

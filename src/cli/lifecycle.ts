@@ -5,8 +5,8 @@ import { globalParams } from "../conf/params.ts";
 import { ConfError, describeProblem } from "../conf/problem.ts";
 import { queuePaths } from "../conf/queue-paths.ts";
 import type { Started } from "../master/supervise.ts";
-import { errorCode, readWhole } from "../runtime/files.ts";
 import { pause } from "../runtime/clock.ts";
+import { errorCode, readWhole } from "../runtime/files.ts";
 import { writeToStandardOutput } from "../runtime/standard-output.ts";
 import type { CommandIo } from "./io.ts";
 import type { LifecycleCommand } from "./lifecycle-commands.ts";
@@ -62,7 +62,11 @@ async function start(io: CommandIo): Promise<number> {
     message: (message) => outcome.resolve(message as Started),
   });
   void child.exited.then(({ status, signal }) =>
-    outcome.resolve({ ok: false, text: `it ended at once: ${signal ?? `exit status ${status}`}`, status: exit.tempFail }),
+    outcome.resolve({
+      ok: false,
+      text: `it ended at once: ${signal ?? `exit status ${status}`}`,
+      status: exit.tempFail,
+    }),
   );
   const started = await outcome.promise;
   if (started.ok) child.leave();
@@ -169,7 +173,12 @@ async function ask(command: string, io: CommandIo): Promise<{ text: string; stat
   const connection = await net.connect({ address: masterSocket, port: 0, timeout_ms: 5000 }).catch((error: unknown) => {
     if (errorCode(error) !== "EACCES") return undefined;
     throw new ConfError([
-      { file: masterSocket, line: 0, text: "only the user that started Postern may give it orders", remedy: "Run this as root." },
+      {
+        file: masterSocket,
+        line: 0,
+        text: "only the user that started Postern may give it orders",
+        remedy: "Run this as root.",
+      },
     ]);
   });
   if (!connection) return undefined;
@@ -190,7 +199,10 @@ async function ask(command: string, io: CommandIo): Promise<{ text: string; stat
         try {
           resolve(JSON.parse(Buffer.concat(parts).toString()));
         } catch {
-          resolve({ text: `the mail system did not answer to ${command}: it has ended, or is stuck`, status: exit.tempFail });
+          resolve({
+            text: `the mail system did not answer to ${command}: it has ended, or is stuck`,
+            status: exit.tempFail,
+          });
         }
       },
     });

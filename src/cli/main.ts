@@ -75,7 +75,8 @@ async function run(calledAs: string, args: readonly string[], io: CommandIo): Pr
   return 64;
 }
 
-const isLifecycle = (command: string): command is LifecycleCommand => lifecycleCommands.some((each) => each === command);
+const isLifecycle = (command: string): command is LifecycleCommand =>
+  lifecycleCommands.some((each) => each === command);
 
 /** What stands between the interpreter and our own arguments: the launcher's script and the name to act under. */
 function launchArguments(): string[] {

@@ -62,8 +62,23 @@ test("a long line is neither a dot nor an mbox line, and is not kept whole", asy
 });
 
 test("how the input is cut makes no difference", async () => {
-  const piece = fc.constantFrom("From a", ">From b", ".", "\r", "\n", "\n", "x", "\r\n", "y".repeat(2047), "\r".repeat(2049));
-  const arbitrary = fc.tuple(fc.array(piece, { maxLength: 12 }), fc.array(fc.nat(9000), { maxLength: 4 }), fc.boolean());
+  const piece = fc.constantFrom(
+    "From a",
+    ">From b",
+    ".",
+    "\r",
+    "\n",
+    "\n",
+    "x",
+    "\r\n",
+    "y".repeat(2047),
+    "\r".repeat(2049),
+  );
+  const arbitrary = fc.tuple(
+    fc.array(piece, { maxLength: 12 }),
+    fc.array(fc.nat(9000), { maxLength: 4 }),
+    fc.boolean(),
+  );
   await fc.assert(
     fc.asyncProperty(arbitrary, async ([pieces, cuts, dotEnds]) => {
       const text = pieces.join("");

@@ -3,8 +3,8 @@ import { loadConf } from "../conf/load.ts";
 import { globalParams } from "../conf/params.ts";
 import { describeProblem } from "../conf/problem.ts";
 import { queuePaths } from "../conf/queue-paths.ts";
-import type { ControlRequest } from "../relay/control.ts";
 import type { QueueEntry } from "../queue/store.ts";
+import type { ControlRequest } from "../relay/control.ts";
 import { askRelay, NotRunning } from "./control-client.ts";
 import { getopt } from "./getopt.ts";
 import type { CommandIo } from "./io.ts";
@@ -21,7 +21,9 @@ export async function postqueue(args: readonly string[], io: CommandIo): Promise
   const actions = options.filter(({ letter }) => letter !== "c" && letter !== "v");
   const action = actions[0];
   if (problem || operands.length > 0 || actions.length !== 1 || !action) {
-    io.err(`postqueue: fatal: usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site\n`);
+    io.err(
+      `postqueue: fatal: usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site\n`,
+    );
     return usage;
   }
   const asIn = { ...io, directory };

@@ -74,7 +74,10 @@ export function jsonEntry({ queue, envelope }: QueueEntry): string {
 
 /** Postfix puts a space behind each colon and comma between values; programs that cut lines apart may rely on it. */
 function spaced(json: string): string {
-  return json.replaceAll(/("(?:[^"\\]|\\.)*")|([,:])/g, (_whole, text: string | undefined, mark: string) => text ?? `${mark} `);
+  return json.replaceAll(
+    /("(?:[^"\\]|\\.)*")|([,:])/g,
+    (_whole, text: string | undefined, mark: string) => text ?? `${mark} `,
+  );
 }
 
 const printed = (text: string): string => text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, "?");

@@ -5,27 +5,44 @@ import { parseSendmail, SendmailUsage } from "./sendmail-options.ts";
 const parse = (...args: string[]) => parseSendmail("sendmail", args);
 
 function refused(args: readonly string[], text: RegExp): void {
-  assert.throws(() => parse(...args), (error) => error instanceof SendmailUsage && text.test(error.message), args.join(" "));
+  assert.throws(
+    () => parse(...args),
+    (error) => error instanceof SendmailUsage && text.test(error.message),
+    args.join(" "),
+  );
 }
 
 test("what cron and mail programs use is understood", () => {
-  const found = parse("-FCronDaemon", "-i", "-odi", "-oem", "-oi", "-t", "-f<root>", "someone", "--", "-other");
+  const found = parse("-FCronDaemon", "-i", "-odi", "-oem", "-oi", "-t", "-f<root>", "--", "-other", "someone");
   assert.equal(found.mode, "deliver");
   assert.equal(found.fullName, "CronDaemon");
   assert.equal(found.dotEnds, false);
   assert.equal(found.extract, true);
   assert.equal(found.sender, "<root>");
-  assert.deepEqual(found.recipients, ["someone", "-other"]);
+  assert.deepEqual(found.recipients, ["-other", "someone"]);
   assert.deepEqual(found.warnings, []);
 });
 
 test("what stands behind a recipient is one, too", () => {
   const found = parse("-i", "a@example.com", "-f", "b@example.com");
-  assert.deepEqual([found.sender, found.dotEnds, found.recipients], [undefined, false, ["a@example.com", "-f", "b@example.com"]]);
+  assert.deepEqual(
+    [found.sender, found.dotEnds, found.recipients],
+    [undefined, false, ["a@example.com", "-f", "b@example.com"]],
+  );
 });
 
 test("each mode has its option, and its name", () => {
-  const modes = { "-bp": "mailq", "-bs": "smtp", "-bi": "newaliases", "-I": "newaliases", "-bd": "daemon", "-bm": "deliver", "-q": "flush", "-bH": "nothing", "-q30m": "nothing" };
+  const modes = {
+    "-bp": "mailq",
+    "-bs": "smtp",
+    "-bi": "newaliases",
+    "-I": "newaliases",
+    "-bd": "daemon",
+    "-bm": "deliver",
+    "-q": "flush",
+    "-bH": "nothing",
+    "-q30m": "nothing",
+  };
   for (const [option, mode] of Object.entries(modes)) assert.equal(parse(option).mode, mode, option);
   assert.equal(parseSendmail("mailq", []).mode, "mailq");
   assert.equal(parseSendmail("newaliases", []).mode, "newaliases");

@@ -1,6 +1,15 @@
 import { getopt } from "./getopt.ts";
 
-export type SendmailMode = "deliver" | "mailq" | "smtp" | "newaliases" | "daemon" | "flush" | "flush-id" | "flush-site" | "nothing";
+export type SendmailMode =
+  | "deliver"
+  | "mailq"
+  | "smtp"
+  | "newaliases"
+  | "daemon"
+  | "flush"
+  | "flush-id"
+  | "flush-site"
+  | "nothing";
 
 export interface SendmailOptions {
   readonly mode: SendmailMode;
@@ -55,7 +64,11 @@ const modes: Readonly<Record<string, SendmailMode>> = {
   H: "nothing",
 };
 
-const modeOfName: Readonly<Record<string, SendmailMode>> = { mailq: "mailq", newaliases: "newaliases", smtpd: "daemon" };
+const modeOfName: Readonly<Record<string, SendmailMode>> = {
+  mailq: "mailq",
+  newaliases: "newaliases",
+  smtpd: "daemon",
+};
 
 type Changes = { -readonly [Name in keyof SendmailOptions]?: SendmailOptions[Name] };
 
@@ -197,7 +210,9 @@ const withoutVerp = "-XV: a sender address for each recipient (VERP) is not supp
 
 function mode(value: string): Changes {
   if (value.startsWith("v")) {
-    throw new SendmailUsage("-bv: a report without delivery is not supported; 'sendmail -v' delivers, and reports by mail");
+    throw new SendmailUsage(
+      "-bv: a report without delivery is not supported; 'sendmail -v' delivers, and reports by mail",
+    );
   }
   const known = modes[value[0] ?? ""];
   if (!known) throw new SendmailUsage(`unsupported: -b${value[0] ?? ""}`);
@@ -214,10 +229,14 @@ function option(value: string): Changes {
 const notifyWords = ["NEVER", "SUCCESS", "FAILURE", "DELAY"] as const;
 
 function notify(value: string, warnings: string[]): Changes {
-  const words = value.toUpperCase().split(/[,\s]+/).filter((word) => word !== "");
+  const words = value
+    .toUpperCase()
+    .split(/[,\s]+/)
+    .filter((word) => word !== "");
   const known = notifyWords.filter((word) => words.includes(word));
   const unknown = words.find((word) => !notifyWords.some((each) => each === word));
-  if (unknown === undefined && known.length > 0 && !(known.includes("NEVER") && known.length > 1)) return { notify: known };
+  if (unknown === undefined && known.length > 0 && !(known.includes("NEVER") && known.length > 1))
+    return { notify: known };
   if (unknown !== undefined) warnings.push(`unknown DSN NOTIFY command value "${unknown.toLowerCase()}" in "${value}"`);
   warnings.push("bad -N option value -- ignored");
   return {};

@@ -19,13 +19,20 @@ import type { CommandIo } from "./io.ts";
  */
 export async function sendmailSmtp(io: CommandIo): Promise<number> {
   const { runtime } = io;
-  const { settings, problems } = await loadConf(runtime.files, io.directory, { declared: relayParams, host: runtime.host });
+  const { settings, problems } = await loadConf(runtime.files, io.directory, {
+    declared: relayParams,
+    host: runtime.host,
+  });
   const unreadable = problems.find(({ file }) => !file.endsWith("/master.cf"));
   if (unreadable) {
     io.err(`sendmail: fatal: ${unreadable.file}: ${unreadable.text}\n`);
     return 75;
   }
-  const conf = { ...evaluate(relayParams, settings), smtpd_peername_lookup: false, smtpd_forbid_unauth_pipelining: false };
+  const conf = {
+    ...evaluate(relayParams, settings),
+    smtpd_peername_lookup: false,
+    smtpd_forbid_unauth_pipelining: false,
+  };
   const { maildrop } = queuePaths(conf.queue_directory);
   const nobody = new NetworkList([], { file: () => "", table: () => raise() });
   const rules: SmtpdRules = {
@@ -41,7 +48,13 @@ export async function sendmailSmtp(io: CommandIo): Promise<number> {
     service: "sendmail",
     clock: runtime.clock,
     names: runtime.names,
-    log: createLog({ sink: () => {}, now: () => runtime.clock.now(), service: "smtpd", slot: 1, tag: conf.syslog_name }),
+    log: createLog({
+      sink: () => {},
+      now: () => runtime.clock.now(),
+      service: "smtpd",
+      slot: 1,
+      tag: conf.syslog_name,
+    }),
     ports: {
       classify: () => ({ class: "other" }),
       nextId: () => runtime.random.bytes(5).toString("hex").toUpperCase(),

@@ -136,7 +136,8 @@ async function fromHeader(input: AsyncGenerator<Buffer>, begin: Buffer[]): Promi
     begin.push(value);
     header = Buffer.concat([header, value]);
     if (scanHeader(header, false).ending !== "open") break;
-    if (header.length > headerLimit_bytes) return `unable to extract recipients: message header is longer than ${headerLimit_bytes} bytes`;
+    if (header.length > headerLimit_bytes)
+      return `unable to extract recipients: message header is longer than ${headerLimit_bytes} bytes`;
   }
   const extracted = extractRecipients(header, recipientLimit);
   return extracted.kind === "recipients" ? extracted.addresses : `more than ${extracted.limit} recipients`;
@@ -151,7 +152,10 @@ async function assertMaySubmit(words: readonly string[], user: string, maildrop:
   const { files, processes } = io.runtime;
   const uid = processes.uid();
   // The maildrop directory is the relay's.
-  const relayUid = await files.facts(maildrop).then((facts) => facts.uid, () => undefined);
+  const relayUid = await files.facts(maildrop).then(
+    (facts) => facts.uid,
+    () => undefined,
+  );
   if (relayUid === undefined) return;
   const may = authorizedUser({ words, nameOf: async () => user, maps: () => noMaps, file: () => undefined, relayUid });
   if (!(await may(uid))) throw new SubmitError(`User ${user}(${uid}) is not allowed to submit mail`);
@@ -171,9 +175,14 @@ function internal(sender: string, io: CommandIo): string {
   return found[0]?.text ?? "";
 }
 
-async function place(io: CommandIo): Promise<{ maildrop: string; sizeLimit_bytes: number; submitUsers: readonly string[] }> {
+async function place(
+  io: CommandIo,
+): Promise<{ maildrop: string; sizeLimit_bytes: number; submitUsers: readonly string[] }> {
   const { files, host } = io.runtime;
-  const { settings, problems } = await loadConf(files, io.directory, { declared: { ...globalParams, ...pickupParams }, host });
+  const { settings, problems } = await loadConf(files, io.directory, {
+    declared: { ...globalParams, ...pickupParams },
+    host,
+  });
   const mine = problems.filter(({ file }) => !file.endsWith("master.cf"));
   if (mine[0]) throw new SubmitError(describeProblem(mine[0]));
   const { queue_directory, message_size_limit } = globalParams;

@@ -35,7 +35,9 @@ function text({ counts, sessions, scheduler }: Status): string {
     const why = suspension?.kind === "refused" ? "refuses our login" : "suspended";
     lines.push(`destination ${nexthop}: ${why}, ${suspension?.reason}`);
   }
-  for (const { nexthop, busy, concurrency, waiting } of scheduler.destinations.filter((each) => !each.suspension).slice(0, shown)) {
+  for (const { nexthop, busy, concurrency, waiting } of scheduler.destinations
+    .filter((each) => !each.suspension)
+    .slice(0, shown)) {
     lines.push(`destination ${nexthop}: ${busy} of ${concurrency} deliveries under way, ${waiting} messages waiting`);
   }
   return `${lines.join("\n")}\n`;

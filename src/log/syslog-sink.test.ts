@@ -51,5 +51,8 @@ test("lines that nobody takes are counted, and the number is sent once somebody 
   listening = true;
   write(record);
   write(record);
-  assert.deepEqual(sent.map((text) => text.replace(/^.*\]: /, "")), ["warning: 2 log lines could not be sent", "text", "text"]);
+  assert.deepEqual(
+    sent.map((text) => text.replace(/^.*\]: /, "")),
+    ["warning: 2 log lines could not be sent", "text", "text"],
+  );
 });

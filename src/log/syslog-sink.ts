@@ -50,7 +50,8 @@ export function syslogSink(
     return send(line.length > datagramLimit_bytes ? line.subarray(0, datagramLimit_bytes) : line);
   };
   return (record) => {
-    if (dropped > 0 && sent({ ...record, level: "warning", text: `${dropped} log lines could not be sent` })) dropped = 0;
+    if (dropped > 0 && sent({ ...record, level: "warning", text: `${dropped} log lines could not be sent` }))
+      dropped = 0;
     if (!sent(record)) dropped++;
   };
 }

@@ -1,5 +1,15 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, symlinkSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
@@ -62,7 +72,10 @@ test("a file that is renamed over the old one is reported once, with its bytes a
   utimesSync(path("new"), 1_700_000_000, 1_700_000_000);
   renameSync(path("new"), path("t.db"));
   await pass(6000);
-  assert.deepEqual(changes.map((each) => [text(each), each.mtime_ms, each.problem]), [["two", 1_700_000_000_000, undefined]]);
+  assert.deepEqual(
+    changes.map((each) => [text(each), each.mtime_ms, each.problem]),
+    [["two", 1_700_000_000_000, undefined]],
+  );
 });
 
 test("a rewrite in place is reported once it has settled, and not while it goes on", async () => {

@@ -1,4 +1,10 @@
-import { type FromRelay, parseFromRelay, type RefusedBatch, type ToRelay, type WatchedFile } from "../relay/protocol.ts";
+import {
+  type FromRelay,
+  parseFromRelay,
+  type RefusedBatch,
+  type ToRelay,
+  type WatchedFile,
+} from "../relay/protocol.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Child, ChildExit, Processes } from "../runtime/processes.ts";
 
@@ -58,7 +64,11 @@ export class Generation {
   static async start(
     world: { readonly processes: Processes; readonly clock: Clock },
     identity: { readonly number: number; readonly owner: string },
-    command: { readonly program: string; readonly args: readonly string[]; readonly env: Readonly<Record<string, string>> },
+    command: {
+      readonly program: string;
+      readonly args: readonly string[];
+      readonly env: Readonly<Record<string, string>>;
+    },
     descriptors: readonly number[],
     events: GenerationEvents,
   ): Promise<Generation> {
@@ -124,7 +134,11 @@ export class Generation {
 
 async function spawnRelay(
   processes: Processes,
-  { program, args, env }: { readonly program: string; readonly args: readonly string[]; readonly env: Readonly<Record<string, string>> },
+  {
+    program,
+    args,
+    env,
+  }: { readonly program: string; readonly args: readonly string[]; readonly env: Readonly<Record<string, string>> },
   descriptors: readonly number[],
   message: (received: unknown) => void,
 ): Promise<Child> {

@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
@@ -31,7 +40,17 @@ function logWorld(more: Partial<MailLogWorld> = {}): MailLogWorld & { readonly w
   const written: string[] = [];
   const output = async (bytes: Uint8Array): Promise<void> => void written.push(Buffer.from(bytes).toString());
   const syslog = async () => undefined;
-  return { files: realFiles, clock: realClock, host: "mx", pid: 7, output, background: false, syslog, written, ...more };
+  return {
+    files: realFiles,
+    clock: realClock,
+    host: "mx",
+    pid: 7,
+    output,
+    background: false,
+    syslog,
+    written,
+    ...more,
+  };
 }
 
 test("a suffix is what strftime makes of it", () => {
@@ -59,7 +78,10 @@ test("an earlier log is never overwritten, compressed or not", async () => {
   writeFileSync(path(), "new");
   for (const name of ["mail.log.1", "mail.log.1.gz"]) {
     writeFileSync(join(directory, name), "old");
-    await assert.rejects(rotateLog(world, path(), "1", "gzip", async () => {}), /is there already: try again in a second/);
+    await assert.rejects(
+      rotateLog(world, path(), "1", "gzip", async () => {}),
+      /is there already: try again in a second/,
+    );
     assert.equal(readFileSync(join(directory, name), "utf8"), "old");
     rmSync(join(directory, name));
   }
@@ -68,22 +90,37 @@ test("an earlier log is never overwritten, compressed or not", async () => {
 
 test("where no new log can be begun, the old one keeps its name", async () => {
   writeFileSync(path(), "old");
-  await assert.rejects(rotateLog(world, path(), "1", "gzip", () => Promise.reject(new Error("no space"))), /no space/);
+  await assert.rejects(
+    rotateLog(world, path(), "1", "gzip", () => Promise.reject(new Error("no space"))),
+    /no space/,
+  );
   assert.equal(readFileSync(path(), "utf8"), "old");
 });
 
 test("a compressor that is missing or fails is named", async () => {
   writeFileSync(path(), "");
-  await assert.rejects(rotateLog(world, path(), "1", "false", async () => {}), /^Error: false .*mail\.log\.1: exit status 1$/);
+  await assert.rejects(
+    rotateLog(world, path(), "1", "false", async () => {}),
+    /^Error: false .*mail\.log\.1: exit status 1$/,
+  );
   writeFileSync(path(), "");
-  await assert.rejects(rotateLog(world, path(), "2", "/nonexistent/gzip", async () => {}), /ENOENT/);
+  await assert.rejects(
+    rotateLog(world, path(), "2", "/nonexistent/gzip", async () => {}),
+    /ENOENT/,
+  );
   assert.ok(existsSync(`${path()}.2`));
 });
 
 test("a log file outside the prefixes, behind a link, or in no directory, is refused by name", async () => {
   const refusal = (text: RegExp) => (error: unknown) => error instanceof MailLogError && text.test(error.message);
-  await assert.rejects(MailLog.open(logWorld(), conf({ maillog_file: "/etc/passwd" })), refusal(/does not begin with one of maillog_file_prefixes/));
-  await assert.rejects(MailLog.open(logWorld(), conf({ maillog_file: join(directory, "no/such/file") })), refusal(/ENOENT/));
+  await assert.rejects(
+    MailLog.open(logWorld(), conf({ maillog_file: "/etc/passwd" })),
+    refusal(/does not begin with one of maillog_file_prefixes/),
+  );
+  await assert.rejects(
+    MailLog.open(logWorld(), conf({ maillog_file: join(directory, "no/such/file") })),
+    refusal(/ENOENT/),
+  );
   symlinkSync("/etc/passwd", join(directory, "link"));
   await assert.rejects(MailLog.open(logWorld(), conf({ maillog_file: join(directory, "link") })), refusal(/ELOOP/));
 });
@@ -116,7 +153,10 @@ test("where nobody listens on /dev/log, the start says so, and in the foreground
   foreground.log.info("text");
   await foreground.flush();
   assert.match(io.written.join(""), /text\n$/);
-  assert.match(foreground.notes.join(), /no syslog daemon listens on \/dev\/log: the mail log goes to standard output\. Set maillog_file/);
+  assert.match(
+    foreground.notes.join(),
+    /no syslog daemon listens on \/dev\/log: the mail log goes to standard output\. Set maillog_file/,
+  );
   const background = await MailLog.open(logWorld({ syslog: deaf, background: true }), conf({ maillog_file: "" }));
   assert.equal(background.syslog, true);
   assert.match(background.notes.join(), /goes nowhere/);

@@ -52,6 +52,7 @@ async function assertFree(files: Files, path: string): Promise<void> {
       () => false,
       (error: unknown) => errorCode(error) === "ENOENT",
     );
-    if (!free) throw new Error(`${taken} is there already: try again in a second, or change maillog_file_rotate_suffix`);
+    if (!free)
+      throw new Error(`${taken} is there already: try again in a second, or change maillog_file_rotate_suffix`);
   }
 }

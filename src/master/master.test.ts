@@ -126,8 +126,16 @@ class World {
 
 function planOf(...ports: number[]): Plan {
   return {
-    begin: { conf: { directory: `/etc/${ports.join()}` } as unknown as Begin["conf"], dropTo: undefined, verbose: false },
-    wanted: (ports.length > 0 ? ports : [25]).map((port, index) => ({ line: 7 + index, endpoint: { address: "127.0.0.1", port }, optional: false })),
+    begin: {
+      conf: { directory: `/etc/${ports.join()}` } as unknown as Begin["conf"],
+      dropTo: undefined,
+      verbose: false,
+    },
+    wanted: (ports.length > 0 ? ports : [25]).map((port, index) => ({
+      line: 7 + index,
+      endpoint: { address: "127.0.0.1", port },
+      optional: false,
+    })),
     command: { program: "relay", args: [], env: {} },
   };
 }
@@ -139,7 +147,10 @@ test("a relay is given its sockets, its name, and what to do; and serves once it
   const relay = world.newest;
   assert.deepEqual(relay.options.descriptors, [20, 21]);
   const { sockets, generation, wait, refused, syslog } = relay.begin;
-  assert.deepEqual(sockets, [{ line: 7, fd: 4 }, { line: 8, fd: 5 }]);
+  assert.deepEqual(sockets, [
+    { line: 7, fd: 4 },
+    { line: 8, fd: 5 },
+  ]);
   assert.deepEqual([generation, wait, refused, syslog], [1, false, [], false]);
   assert.equal(world.master.relayPid, undefined);
   relay.say({ kind: "ready", notes: ["a note"] });
@@ -153,7 +164,10 @@ test("a relay that says why it cannot start is believed, and its sockets are let
   await settle();
   world.newest.say({ kind: "failed", text: "no such table", status: 78 });
   world.newest.exit({ status: 78 });
-  await assert.rejects(applied, (error) => error instanceof StartFailure && error.message === "no such table" && error.status === 78);
+  await assert.rejects(
+    applied,
+    (error) => error instanceof StartFailure && error.message === "no such table" && error.status === 78,
+  );
   assert.equal(world.bound.size, 0);
 });
 
@@ -255,7 +269,10 @@ test("a restart that fails, for whatever reason, is tried again", async () => {
   world.refuseToSpawn = new TypeError("a bug");
   world.clock.advance(250);
   await settle();
-  assert.match(world.log.lines.at(-1) ?? "", /error: the relay cannot be restarted: cannot start relay: a bug; next try in 500 ms/);
+  assert.match(
+    world.log.lines.at(-1) ?? "",
+    /error: the relay cannot be restarted: cannot start relay: a bug; next try in 500 ms/,
+  );
   world.refuseToSpawn = undefined;
   world.clock.advance(500);
   await settle();
@@ -469,7 +486,9 @@ test("nothing is mended after a stop", async () => {
   await assert.rejects(world.master.apply(planOf()), /stopping/);
 });
 
-test("a table that changes is read by the master and sent to every relay, its source's time too", { timeout: 20_000 }, async () => {
+test("a table that changes is read by the master and sent to every relay, its source's time too", {
+  timeout: 20_000,
+}, async () => {
   const world = new World();
   const [index, source] = [join(directory, "t.db"), join(directory, "t")];
   writeFileSync(index, "old");
@@ -542,7 +561,21 @@ test("a relay cannot make the master read what it did not name before it had dro
 test("what a relay sends that is no message of ours is passed over", async () => {
   const world = new World();
   const relay = await world.up();
-  for (const junk of [null, 7, "log", [], {}, { kind: "log" }, { kind: "log", text: 7 }, { kind: "refused", batches: 1 }, { kind: "refused", batches: [{}] }, { kind: "again" }, { kind: "opened", files: [null] }, { kind: "failed" }, { kind: "constructor" }]) {
+  for (const junk of [
+    null,
+    7,
+    "log",
+    [],
+    {},
+    { kind: "log" },
+    { kind: "log", text: 7 },
+    { kind: "refused", batches: 1 },
+    { kind: "refused", batches: [{}] },
+    { kind: "again" },
+    { kind: "opened", files: [null] },
+    { kind: "failed" },
+    { kind: "constructor" },
+  ]) {
     relay.options.message?.(junk);
   }
   relay.say({ kind: "log", text: "a line\n" });

@@ -72,7 +72,11 @@ async function ownerAccount(runtime: Runtime, { conf, settings }: Configuration,
       remedy: `Create it: adduser --system --group --no-create-home --home /nonexistent ${conf.mail_owner}`,
     });
   } else if (account.uid === 0) {
-    problems.push({ ...place, text: `mail_owner = ${conf.mail_owner} is root`, remedy: "Name an account without privileges." });
+    problems.push({
+      ...place,
+      text: `mail_owner = ${conf.mail_owner} is root`,
+      remedy: "Name an account without privileges.",
+    });
   }
   return account;
 }

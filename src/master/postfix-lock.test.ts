@@ -3,7 +3,17 @@ import { test } from "node:test";
 import { type FileFacts, type Files, type OpenFile, realFiles } from "../runtime/files.ts";
 import { runningPostfix } from "./postfix-lock.ts";
 
-const facts: FileFacts = { kind: "file", size: 0, mode: 0, uid: 0, gid: 0, nlink: 1, mtime_ms: 0, dev: 0x801, ino: 393222 };
+const facts: FileFacts = {
+  kind: "file",
+  size: 0,
+  mode: 0,
+  uid: 0,
+  gid: 0,
+  nlink: 1,
+  mtime_ms: 0,
+  dev: 0x801,
+  ino: 393222,
+};
 
 /** A host whose master.pid has these facts and whose kernel lists these locks. */
 function host(locks: string, pidFile: FileFacts | undefined = facts): Files {
@@ -44,10 +54,16 @@ test("locks on other files, and a file without a lock, are no Postfix", async ()
 test("large device numbers are written as the kernel writes them", async () => {
   // makedev(259, 300): the minor's upper bits stand above the major.
   const dev = (300 & 0xff) | (259 << 8) | ((300 & ~0xff) << 12);
-  assert.equal(await runningPostfix(host("1: FLOCK ADVISORY WRITE 77 103:12c:5 0 EOF\n", { ...facts, dev, ino: 5 }), "/q"), 77);
+  assert.equal(
+    await runningPostfix(host("1: FLOCK ADVISORY WRITE 77 103:12c:5 0 EOF\n", { ...facts, dev, ino: 5 }), "/q"),
+    77,
+  );
 });
 
 test("where there is no master.pid, nothing runs", async () => {
-  const none = { ...host(locks), facts: async () => Promise.reject(Object.assign(new Error("none"), { code: "ENOENT" })) };
+  const none = {
+    ...host(locks),
+    facts: async () => Promise.reject(Object.assign(new Error("none"), { code: "ENOENT" })),
+  };
   assert.equal(await runningPostfix(none, "/q"), undefined);
 });

@@ -42,7 +42,13 @@ test("what is missing is made, with the directories above it, whatever the creat
     process.umask(before);
   }
   assertPrepared(directory);
-  assert.deepEqual([facts(directory), facts(join(base, "var"))], [[0, 0, "755"], [0, 0, "755"]]);
+  assert.deepEqual(
+    [facts(directory), facts(join(base, "var"))],
+    [
+      [0, 0, "755"],
+      [0, 0, "755"],
+    ],
+  );
 });
 
 test("wrong owners and modes are mended, and nothing else is touched", { skip }, async () => {
@@ -91,11 +97,17 @@ test("as root, a queue directory in which others may write is refused", { skip }
 test("without root everything is ours, with the same modes", async () => {
   await prepareQueueDirectory(realFiles, queuePaths(base), undefined, undefined);
   const { base: own, maildrop, public: open, queue } = queuePaths(base);
-  assert.deepEqual([own, maildrop, open, queue].map((path) => facts(path)[2]), ["755", "3733", "755", "700"]);
+  assert.deepEqual(
+    [own, maildrop, open, queue].map((path) => facts(path)[2]),
+    ["755", "3733", "755", "700"],
+  );
   assert.equal(facts(queue)[0], process.getuid?.());
 });
 
 test("a name too long for its sockets is told with how long it may be", async () => {
   const directory = `/${"x".repeat(100)}`;
-  await assert.rejects(prepareQueueDirectory(realFiles, queuePaths(directory), undefined, undefined), refusal(/at most 84 bytes$/));
+  await assert.rejects(
+    prepareQueueDirectory(realFiles, queuePaths(directory), undefined, undefined),
+    refusal(/at most 84 bytes$/),
+  );
 });

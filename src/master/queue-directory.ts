@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
-import { errorCode, type Files, openFlags } from "../runtime/files.ts";
 import type { QueuePaths } from "../conf/queue-paths.ts";
 import type { Account } from "../runtime/accounts.ts";
+import { errorCode, type Files, openFlags } from "../runtime/files.ts";
 
 export class QueueDirectoryError extends Error {}
 
@@ -49,7 +49,9 @@ function assertShort(queueDirectory: string, sockets: readonly string[]): void {
   const longest = Math.max(...sockets.map((path) => Buffer.byteLength(path)));
   if (longest <= socketNameLimit_bytes) return;
   const limit = socketNameLimit_bytes - (longest - Buffer.byteLength(queueDirectory));
-  throw new QueueDirectoryError(`queue_directory = ${queueDirectory} is too long for the sockets in it: at most ${limit} bytes`);
+  throw new QueueDirectoryError(
+    `queue_directory = ${queueDirectory} is too long for the sockets in it: at most ${limit} bytes`,
+  );
 }
 
 async function step(path: string, take: () => Promise<void>): Promise<void> {
@@ -59,7 +61,9 @@ async function step(path: string, take: () => Promise<void>): Promise<void> {
     if (error instanceof QueueDirectoryError) throw error;
     const code = errorCode(error);
     if (code === "EACCES" || code === "EPERM") {
-      throw new QueueDirectoryError(`cannot prepare ${path}: it belongs to another user: start Postern as that user, or as root`);
+      throw new QueueDirectoryError(
+        `cannot prepare ${path}: it belongs to another user: start Postern as that user, or as root`,
+      );
     }
     throw new QueueDirectoryError(`cannot prepare ${path}: ${code || String(error)}`);
   }
@@ -67,8 +71,10 @@ async function step(path: string, take: () => Promise<void>): Promise<void> {
 
 async function assertRoots(files: Files, path: string): Promise<void> {
   const { uid, mode } = await files.facts(path);
-  if (uid !== 0) throw new QueueDirectoryError(`${path} does not belong to root, but to user ${uid}: chown root ${path}`);
-  if ((mode & 0o022) !== 0) throw new QueueDirectoryError(`${path} can be written by others than root: chmod go-w ${path}`);
+  if (uid !== 0)
+    throw new QueueDirectoryError(`${path} does not belong to root, but to user ${uid}: chown root ${path}`);
+  if ((mode & 0o022) !== 0)
+    throw new QueueDirectoryError(`${path} can be written by others than root: chmod go-w ${path}`);
 }
 
 async function prepare(files: Files, path: string, { uid, gid, mode }: Wanted): Promise<void> {

@@ -17,7 +17,12 @@ function host(codes: Readonly<Record<string, string>> = {}): { net: Net; open: s
   return { net: { bind } as unknown as Net, open };
 }
 
-const want = (address: string, port: number, more: Partial<WantedSocket> = {}): WantedSocket => ({ line: 5, endpoint: { address, port }, optional: false, ...more });
+const want = (address: string, port: number, more: Partial<WantedSocket> = {}): WantedSocket => ({
+  line: 5,
+  endpoint: { address, port },
+  optional: false,
+  ...more,
+});
 
 test("what is held is kept over a change, what is new is bound, what is gone is closed at its end", () => {
   const { net, open } = host();
@@ -25,7 +30,13 @@ test("what is held is kept over a change, what is new is bound, what is gone is 
   const first = sockets.take([want("127.0.0.1", 25), want("127.0.0.1", 26)]);
   first.keep();
   const second = sockets.take([want("127.0.0.1", 26, { line: 9 }), want("127.0.0.1", 27)]);
-  assert.deepEqual(second.held.map(({ line, bound }) => [line, bound.fd]), [[9, 2], [5, 3]]);
+  assert.deepEqual(
+    second.held.map(({ line, bound }) => [line, bound.fd]),
+    [
+      [9, 2],
+      [5, 3],
+    ],
+  );
   assert.equal(open.length, 3);
   second.keep();
   assert.deepEqual(open, ["127.0.0.1:26", "127.0.0.1:27"]);
@@ -44,9 +55,12 @@ test("a change that is given up leaves what was", () => {
 test("when one address cannot be had, none is taken", () => {
   const { net, open } = host({ "192.0.2.1:25": "EADDRNOTAVAIL" });
   const sockets = new Sockets(net);
-  assert.throws(() => sockets.take([want("127.0.0.1", 25), want("192.0.2.1", 25)]), (error) => {
-    return error instanceof ListenError && /this host has no such address/.test(error.message);
-  });
+  assert.throws(
+    () => sockets.take([want("127.0.0.1", 25), want("192.0.2.1", 25)]),
+    (error) => {
+      return error instanceof ListenError && /this host has no such address/.test(error.message);
+    },
+  );
   assert.deepEqual(open, []);
 });
 
@@ -61,7 +75,10 @@ test("half of a wildcard pair may be missing on a host without its protocol, but
 
 test("two lines for one address are told apart from another program", () => {
   const { net, open } = host();
-  assert.throws(() => new Sockets(net).take([want("127.0.0.1", 25), want("127.0.0.1", 25, { line: 8 })]), /line 8 of master.cf: line 5 does already/);
+  assert.throws(
+    () => new Sockets(net).take([want("127.0.0.1", 25), want("127.0.0.1", 25, { line: 8 })]),
+    /line 8 of master.cf: line 5 does already/,
+  );
   assert.deepEqual(open, []);
 });
 
@@ -69,12 +86,18 @@ test("a port that we hold ourselves under another address is told as what it is"
   const { net } = host({ "127.0.0.1:25": "EADDRINUSE" });
   const sockets = new Sockets(net);
   sockets.take([want("0.0.0.0", 25)]).keep();
-  assert.throws(() => sockets.take([want("127.0.0.1", 25)]), /while Postern itself listens on \[0\.0\.0\.0\]:25: this change takes a stop and a start/);
+  assert.throws(
+    () => sockets.take([want("127.0.0.1", 25)]),
+    /while Postern itself listens on \[0\.0\.0\.0\]:25: this change takes a stop and a start/,
+  );
 });
 
 test("each problem comes with a remedy", () => {
   const about = (code: string) => listenProblem(want("127.0.0.1", 25), Object.assign(new Error(code), { code }));
-  assert.match(about("EADDRINUSE"), /\[127\.0\.0\.1\]:25 \(master\.cf, line 5\): another program does\. 'ss -ltnp sport = :25' shows which/);
+  assert.match(
+    about("EADDRINUSE"),
+    /\[127\.0\.0\.1\]:25 \(master\.cf, line 5\): another program does\. 'ss -ltnp sport = :25' shows which/,
+  );
   assert.match(about("EACCES"), /Start as root, or choose a higher port/);
   assert.match(about("EADDRNOTAVAIL"), /inet_interfaces/);
   assert.match(about("EMFILE"), /EMFILE$/);

@@ -1,5 +1,5 @@
-import type { BoundAddress, Endpoint, Net } from "../runtime/net.ts";
 import { errorCode } from "../runtime/files.ts";
+import type { BoundAddress, Endpoint, Net } from "../runtime/net.ts";
 
 /** An address that a line of master.cf asks for. */
 export interface WantedSocket {

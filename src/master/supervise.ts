@@ -1,4 +1,4 @@
-import { loadConf, type LoadedConf } from "../conf/load.ts";
+import { type LoadedConf, loadConf } from "../conf/load.ts";
 import { ConfError, describeProblem, type Problem } from "../conf/problem.ts";
 import { type QueuePaths, queuePaths } from "../conf/queue-paths.ts";
 import type { Log } from "../log/log.ts";
@@ -6,12 +6,12 @@ import { type Lock, tryLock } from "../queue/owner-lock.ts";
 import { allParams } from "../relay/params.ts";
 import { openFlags, readWhole } from "../runtime/files.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import { StartFailure } from "./generation.ts";
 import { rotateLog, timeSuffix } from "./log-rotation.ts";
 import { MailLog, MailLogError } from "./mail-log.ts";
 import { Master } from "./master.ts";
 import { startMasterControl } from "./master-control.ts";
-import { StartFailure } from "./generation.ts";
-import { childEnvironment, prepare, type Prepared } from "./plan.ts";
+import { childEnvironment, type Prepared, prepare } from "./plan.ts";
 import { runningPostfix } from "./postfix-lock.ts";
 import { prepareQueueDirectory, QueueDirectoryError } from "./queue-directory.ts";
 import { ListenError, Sockets } from "./sockets.ts";
@@ -181,7 +181,9 @@ class MailSystem {
       const notes = await this.#master.apply(prepared.plan);
       this.#prepared = prepared;
       tell(log, prepared, notes);
-      log.info(`reload -- version ${prepared.configuration.conf.mail_version}, configuration ${this.#options.directory}`);
+      log.info(
+        `reload -- version ${prepared.configuration.conf.mail_version}, configuration ${this.#options.directory}`,
+      );
       return { text: [...told(prepared), ...notes].join("\n"), status: 0 };
     } catch (error) {
       const failure = failureOf(error) ?? { text: bugText(error), status: exit.software };
@@ -292,5 +294,7 @@ async function withPostfixNamed({ files }: Runtime, error: unknown, queueDirecto
   if (!(error instanceof ListenError)) return error;
   const pid = await runningPostfix(files, queueDirectory);
   if (pid === undefined) return error;
-  return new ListenError(`${error.message}\nA Postfix runs on this queue directory (pid ${pid}): stop it first, with 'postfix stop'`);
+  return new ListenError(
+    `${error.message}\nA Postfix runs on this queue directory (pid ${pid}): stop it first, with 'postfix stop'`,
+  );
 }

@@ -1,3 +1,4 @@
+import type { Allowance } from "./allowance.ts";
 import type { BodyCache } from "./body-cache.ts";
 import type { Coordinator } from "./coordinator.ts";
 import type { WrittenBody } from "./engine.ts";
@@ -18,6 +19,7 @@ import { type BodyWriter, QueueError } from "./store.ts";
  *   writing -> broken     append       a chunk was refused
  */
 export class AheadBody implements BodyWriter {
+  readonly #allowance: Allowance;
   readonly #coordinator: Coordinator;
   readonly #cache: BodyCache;
   readonly #ids: IdSequence;
@@ -31,7 +33,9 @@ export class AheadBody implements BodyWriter {
   #wake: (() => void) | undefined;
   #broken: QueueError | undefined;
 
-  constructor(coordinator: Coordinator, cache: BodyCache, ids: IdSequence) {
+  /** `allowance`: the places that all bodies of a store share for chunks on their way to the disk. */
+  constructor(coordinator: Coordinator, cache: BodyCache, ids: IdSequence, allowance: Allowance) {
+    this.#allowance = allowance;
     this.#coordinator = coordinator;
     this.#cache = cache;
     this.#ids = ids;
@@ -48,6 +52,12 @@ export class AheadBody implements BodyWriter {
     if (chunk.length > chunkSize_bytes || this.#lastWasShort) throw new Error("only the last chunk may be smaller");
     if (chunk.length === 0) return;
     this.#lastWasShort = chunk.length < chunkSize_bytes;
+    const turn = this.#allowance.take();
+    if (turn) await turn;
+    if (this.#broken || this.#abandoned) {
+      this.#allowance.give();
+      throw this.#broken ?? new QueueError("retry", "this body was abandoned");
+    }
     const seq = this.#chunks++;
     this.#bytes += chunk.length;
     const kept = this.#cache.offer(this.#number, seq, chunk);
@@ -109,10 +119,14 @@ export class AheadBody implements BodyWriter {
   }
 
   #landed(): void {
+    this.#allowance.give();
     this.#underWay--;
     this.#wake?.();
   }
 }
 
-/** Chunks that wait for their commit at once; more make the writer wait. */
+/** Chunks of one body that wait for their commit at once; more make the writer wait. */
 const mostUnderWay = 8;
+
+/** Chunks of all bodies that wait for their commit at once: 8 MiB. */
+export const chunksUnderWay = 128;

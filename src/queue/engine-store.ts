@@ -1,6 +1,7 @@
 import type { Log } from "../log/log.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
-import { AheadBody } from "./ahead-body.ts";
+import { AheadBody, chunksUnderWay } from "./ahead-body.ts";
+import { Allowance } from "./allowance.ts";
 import { BodyCache } from "./body-cache.ts";
 import { type BatchLimits, Coordinator } from "./coordinator.ts";
 import {
@@ -60,6 +61,7 @@ export class EngineStore implements QueueStore {
   readonly #operator: Operator;
   readonly #traces_ms: number;
   readonly #owned = new Map<string, Owned>();
+  readonly #chunks = new Allowance(chunksUnderWay);
   #sweeper: Timer | undefined;
   #closing: Promise<void> | undefined;
 
@@ -137,7 +139,7 @@ export class EngineStore implements QueueStore {
   }
 
   beginBody(): BodyWriter {
-    return new AheadBody(this.#coordinator, this.#cache, this.#ids);
+    return new AheadBody(this.#coordinator, this.#cache, this.#ids, this.#chunks);
   }
 
   async claim(now_ms: number, limit: number, excluding?: ReadonlySet<string>): Promise<Envelope[]> {

@@ -10,7 +10,10 @@ export interface TableFindings {
   readonly warnings: readonly Problem[];
 }
 
-export async function checkTables({ files, clock }: Pick<Runtime, "files" | "clock">, configuration: Configuration): Promise<TableFindings> {
+export async function checkTables(
+  { files, clock }: Pick<Runtime, "files" | "clock">,
+  configuration: Configuration,
+): Promise<TableFindings> {
   const warnings: Problem[] = [];
   const plain = (text: string): Problem => ({ file: "", line: 0, text, remedy: "" });
   const log = createLog({
@@ -22,7 +25,13 @@ export async function checkTables({ files, clock }: Pick<Runtime, "files" | "clo
   });
   const { materials, problems } = await gatherMaterials({ files, clock }, configuration, log);
   warnings.push(...materials.warnings, ...materials.tables.stale(clock.now()).map(stale));
-  warnings.push(...(await exposedCredentials(files, configuration, materials.tables.watched().map(({ path }) => path))));
+  warnings.push(
+    ...(await exposedCredentials(
+      files,
+      configuration,
+      materials.tables.watched().map(({ path }) => path),
+    )),
+  );
   return { problems, warnings };
 }
 
@@ -37,13 +46,20 @@ export async function exposedCredentials(
   { transports }: Configuration,
   watched: readonly string[],
 ): Promise<Problem[]> {
-  const names = new Set(transports.flatMap(({ conf }) => conf.smtp_sasl_password_maps.map((each) => each.replace(/^[a-z]+:/, ""))));
+  const names = new Set(
+    transports.flatMap(({ conf }) => conf.smtp_sasl_password_maps.map((each) => each.replace(/^[a-z]+:/, ""))),
+  );
   const found: Problem[] = [];
   for (const path of watched) {
     if (!names.has(path) && !names.has(path.replace(/\.db$/, ""))) continue;
     const facts = await files.facts(path).catch(() => undefined);
     if (!facts || (facts.mode & 0o004) === 0) continue;
-    found.push({ file: path, line: 0, text: "holds passwords, and everybody on this host can read it", remedy: `Run: chmod o= ${path}` });
+    found.push({
+      file: path,
+      line: 0,
+      text: "holds passwords, and everybody on this host can read it",
+      remedy: `Run: chmod o= ${path}`,
+    });
   }
   return found;
 }

@@ -22,7 +22,10 @@ async function flushSite(site: string, store: QueueStore, relay: Relay): Promise
   for (let after: string | undefined; ; ) {
     const page = await store.list(after, 500);
     const ids = page
-      .filter(({ queue, envelope }) => queue === "deferred" && envelope.recipients.some((each) => each.address.toLowerCase().endsWith(wanted)))
+      .filter(
+        ({ queue, envelope }) =>
+          queue === "deferred" && envelope.recipients.some((each) => each.address.toLowerCase().endsWith(wanted)),
+      )
       .map(({ envelope }) => envelope.id);
     if (ids.length > 0) count += await relay.flush({ ids });
     after = page.at(-1)?.envelope.id;

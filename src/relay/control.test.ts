@@ -14,7 +14,11 @@ const directory = mkdtempSync(join(tmpdir(), "postern-control-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
 let count = 0;
 
-const entry = (id: string): QueueEntry => ({ queue: "deferred", envelope: { id, sender: "é@example.com" } as Envelope, nextAttempt_ms: 0 });
+const entry = (id: string): QueueEntry => ({
+  queue: "deferred",
+  envelope: { id, sender: "é@example.com" } as Envelope,
+  nextAttempt_ms: 0,
+});
 
 async function control(ports: Partial<ControlPorts> = {}) {
   const path = join(directory, `s${count++}`);
@@ -39,7 +43,10 @@ class Client {
   }
 
   get lines(): unknown[] {
-    return this.text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+    return this.text
+      .split("\n")
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
   }
 }
 
@@ -53,7 +60,10 @@ test("the queue is listed page by page, each message once, and the end is marked
   const pages: Record<string, QueueEntry[]> = { "": [entry("A"), entry("B")], B: [entry("C")], C: [] };
   const { path, listener } = await control({ list: async (after) => pages[after ?? ""] ?? assert.fail(after) });
   const lines = await ask(path, { command: "list" });
-  assert.deepEqual(lines.map((line) => (line as QueueEntry).envelope?.id ?? line), ["A", "B", "C", { end: true }]);
+  assert.deepEqual(
+    lines.map((line) => (line as QueueEntry).envelope?.id ?? line),
+    ["A", "B", "C", { end: true }],
+  );
   await listener.close();
 });
 

@@ -15,7 +15,12 @@ async function listens(host: string, interfaces: string[], protocols = ["all"]):
 test("without a host of its own a service listens where inet_interfaces says", async () => {
   assert.deepEqual(await listens("", ["all"]), ["0.0.0.0 (optional)", ":: (optional)"]);
   assert.deepEqual(await listens("", ["loopback-only"]), ["127.0.0.1 (optional)", "::1 (optional)"]);
-  assert.deepEqual(await listens("", ["127.0.0.1", "mx.example", "[::1]"]), ["127.0.0.1", "192.0.2.1", "2001:db8::1", "::1"]);
+  assert.deepEqual(await listens("", ["127.0.0.1", "mx.example", "[::1]"]), [
+    "127.0.0.1",
+    "192.0.2.1",
+    "2001:db8::1",
+    "::1",
+  ]);
 });
 
 test("its own host goes first, and words of inet_interfaces mean nothing there", async () => {
@@ -38,7 +43,8 @@ test("our own addresses are those of the interfaces that we take mail on, and th
     { name: "eth0", address: "192.0.2.1", family: 4 as const, prefix_bits: 24, loopback: false },
     { name: "eth0", address: "2001:db8::1", family: 6 as const, prefix_bits: 64, loopback: false },
   ];
-  const own = (inet_interfaces: string[], proxy_interfaces: string[] = []) => ownAddresses({ inet_interfaces, proxy_interfaces }, interfaces);
+  const own = (inet_interfaces: string[], proxy_interfaces: string[] = []) =>
+    ownAddresses({ inet_interfaces, proxy_interfaces }, interfaces);
   assert.deepEqual(own(["all"]), ["127.0.0.1", "192.0.2.1", "2001:db8::1"]);
   assert.deepEqual(own(["loopback-only"], ["[203.0.113.5]"]), ["127.0.0.1", "203.0.113.5"]);
   assert.deepEqual(own(["192.0.2.9"]), ["192.0.2.9"]);

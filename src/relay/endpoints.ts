@@ -41,7 +41,9 @@ export async function serviceEndpoints(
       if (speaks(conf, address)) found.push({ endpoint: { address, port }, optional });
     }
   }
-  return found.filter(({ endpoint }, at) => found.findIndex((each) => each.endpoint.address === endpoint.address) === at);
+  return found.filter(
+    ({ endpoint }, at) => found.findIndex((each) => each.endpoint.address === endpoint.address) === at,
+  );
 }
 
 const isNumeric = (word: string): boolean => /^\d+\.\d+\.\d+\.\d+$/.test(word) || word.includes(":");

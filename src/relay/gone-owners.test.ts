@@ -17,7 +17,11 @@ after(() => rmSync(directory, { recursive: true, force: true }));
 async function holder(owner: string) {
   const module = new URL("../queue/owner-lock.ts", import.meta.url).href;
   const script = `import { tryLock } from ${JSON.stringify(module)}; if (tryLock(${JSON.stringify(ownerLock(directory, owner))})) console.log("held"); setInterval(() => {}, 1000);`;
-  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", "--input-type=module", "-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(
+    process.execPath,
+    ["--disable-warning=ExperimentalWarning", "--input-type=module", "-e", script],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
   await new Promise((resolve) => child.stdout.once("data", resolve));
   return async () => {
     const exited = new Promise((resolve) => child.once("exit", resolve));
@@ -44,7 +48,11 @@ test("what a relay had is taken back when its process is gone, and not before, w
   const kill = await holder("alive-1");
   const queue = store(["own-3", "alive-1", "never-2"]);
   const log = memoryLog();
-  const refused = [{ owner: "never-2", batch: 5 }, { owner: "never-2", batch: 6 }, { owner: "alive-1", batch: 9 }];
+  const refused = [
+    { owner: "never-2", batch: 5 },
+    { owner: "never-2", batch: 6 },
+    { owner: "alive-1", batch: 9 },
+  ];
   await releaseGoneOwners(queue, directory, log, refused);
   assert.deepEqual(queue.released, [["never-2", [5, 6]]]);
   assert.deepEqual(log.lines, ["qmgr: took back 2 messages of a relay that has ended"]);

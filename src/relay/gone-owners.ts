@@ -6,7 +6,8 @@ import type { RefusedBatch } from "./protocol.ts";
 
 /** Where each relay that works on the queue holds a lock of its own. */
 export const ownerLocks = (queueDirectory: string): string => `${queueDirectory}/lock`;
-export const ownerLock = (queueDirectory: string, owner: string): string => `${ownerLocks(queueDirectory)}/${owner}.lock`;
+export const ownerLock = (queueDirectory: string, owner: string): string =>
+  `${ownerLocks(queueDirectory)}/${owner}.lock`;
 
 /**
  * Takes back what relays had in work that have ended without giving it back, except for the batches that they

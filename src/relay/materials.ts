@@ -1,10 +1,10 @@
 import { describeProblem, type Problem } from "../conf/problem.ts";
 import type { Log } from "../log/log.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { type Files, readWhole } from "../runtime/files.ts";
 import { compileFilter, FilterError, type MechanismFilter } from "../sasl/filter.ts";
 import { compileRules, type SmtpdRules } from "../smtpd/rules.ts";
 import { AuthoritiesError, loadAuthorities } from "../tls/authorities.ts";
-import type { Clock } from "../runtime/clock.ts";
-import { type Files, readWhole } from "../runtime/files.ts";
 import type { Configuration, SmtpdService, SmtpTransport } from "./configuration.ts";
 import { Tables } from "./tables.ts";
 

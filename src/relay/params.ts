@@ -1,7 +1,7 @@
-import type { Params, Values } from "../conf/param.ts";
-import { globalParams } from "../conf/params.ts";
 import { bounceParams } from "../bounce/params.ts";
 import { cleanupParams } from "../cleanup/params.ts";
+import type { Params, Values } from "../conf/param.ts";
+import { globalParams } from "../conf/params.ts";
 import { dnsParams } from "../dns/params.ts";
 import { pickupParams } from "../pickup/params.ts";
 import { qmgrParams } from "../qmgr/params.ts";

@@ -8,13 +8,13 @@ import type { SchedulerState } from "../qmgr/state.ts";
 import { openSqliteStore, QueueOpenError, startSqliteWorker } from "../queue/open.ts";
 import { tryLock } from "../queue/owner-lock.ts";
 import { QueueError } from "../queue/store.ts";
-import { preload as preloadSasl } from "../sasl/saslprep.ts";
 import { pause } from "../runtime/clock.ts";
 import { errorCode, type Files } from "../runtime/files.ts";
 import type { Listener } from "../runtime/net.ts";
 import { realRuntime } from "../runtime/real.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { openSyslog } from "../runtime/syslog.ts";
+import { preload as preloadSasl } from "../sasl/saslprep.ts";
 import { exposedCredentials } from "./check-tables.ts";
 import { type Configuration, configure } from "./configuration.ts";
 import { type ControlPorts, startControl } from "./control.ts";
@@ -73,7 +73,8 @@ async function begin(message: Begin): Promise<void> {
     running = await RelayProcess.start(runtime, message);
     for (const each of early.splice(0)) running.handle(each);
   } catch (error) {
-    const status = error instanceof StartError ? error.status : error instanceof ConfError ? exit.config : exit.software;
+    const status =
+      error instanceof StartError ? error.status : error instanceof ConfError ? exit.config : exit.software;
     await say({ kind: "failed", text: status === exit.software ? bugText(error) : (error as Error).message, status });
     processes.exit(status);
   }
@@ -111,7 +112,11 @@ class RelayProcess {
     const { materials, problems } = await gatherMaterials(runtime, configuration, log);
     if (problems.length > 0) throw new ConfError(problems);
     const watched = materials.tables.watched();
-    const exposed = await exposedCredentials(files, configuration, watched.map(({ path }) => path));
+    const exposed = await exposedCredentials(
+      files,
+      configuration,
+      watched.map(({ path }) => path),
+    );
     await preloadSasl();
     const engine = await startSqliteWorker();
     void say({ kind: "opened", files: watched });
@@ -130,7 +135,11 @@ class RelayProcess {
       // Its successor has to know before it opens the queue, so we do not end before that is said.
       const batches = store.refusedBatches;
       const said = Promise.all([say({ kind: "refused", batches }), noteRefused(files, paths.queue, batches)]);
-      fail(`mail queue: ${error instanceof Error ? error.message : String(error)}; the relay is restarted`, exit.tempFail, said);
+      fail(
+        `mail queue: ${error instanceof Error ? error.message : String(error)}; the relay is restarted`,
+        exit.tempFail,
+        said,
+      );
     };
     // Whoever finds it broken: also when nothing is being delivered, and only clients are refused.
     void store.failed.then(broken);
@@ -156,9 +165,17 @@ class RelayProcess {
       queueDirectory: paths.queue,
       failed: broken,
     });
-    const control = await takeControl(runtime, `${paths.public}/control`, message.generation, controlPorts(store, relay));
+    const control = await takeControl(
+      runtime,
+      `${paths.public}/control`,
+      message.generation,
+      controlPorts(store, relay),
+    );
     await relay.serve(message.sockets).catch((error: unknown) => {
-      throw new StartError(`cannot listen: ${error instanceof Error ? error.message : String(error)}`, exit.unavailable);
+      throw new StartError(
+        `cannot listen: ${error instanceof Error ? error.message : String(error)}`,
+        exit.unavailable,
+      );
     });
     const finish = async () => {
       await control.close();
@@ -239,7 +256,10 @@ class RelayProcess {
 }
 
 /** Says why this relay cannot go on, once, and ends it when that is written. */
-function failure(log: Log, flush: () => Promise<void>): (text: string, status: number, said?: Promise<unknown>) => void {
+function failure(
+  log: Log,
+  flush: () => Promise<void>,
+): (text: string, status: number, said?: Promise<unknown>) => void {
   let failed = false;
   return (text, status, said) => {
     if (failed) return;
@@ -258,7 +278,8 @@ const lockPause_ms = 50;
 
 async function holdOwnerLock(files: Files, queueDirectory: string, owner: string): Promise<void> {
   await files.makeDirectory(ownerLocks(queueDirectory), 0o700).catch((error: unknown) => {
-    if (errorCode(error) !== "EEXIST") throw new StartError(`cannot make ${ownerLocks(queueDirectory)}: ${errorCode(error)}`, exit.config);
+    if (errorCode(error) !== "EEXIST")
+      throw new StartError(`cannot make ${ownerLocks(queueDirectory)}: ${errorCode(error)}`, exit.config);
   });
   const path = ownerLock(queueDirectory, owner);
   for (let tried = 0; !tryLock(path); tried++) {
@@ -314,7 +335,10 @@ async function takeControl(
     await files.rename(own, path);
     return control;
   } catch (error) {
-    throw new StartError(`cannot listen on ${own}: ${error instanceof Error ? error.message : String(error)}`, exit.unavailable);
+    throw new StartError(
+      `cannot listen on ${own}: ${error instanceof Error ? error.message : String(error)}`,
+      exit.unavailable,
+    );
   }
 }
 
@@ -325,7 +349,9 @@ async function openLog(
   message: Begin,
 ): Promise<{ log: Log; flush: () => Promise<void> }> {
   const { conf } = configuration;
-  const form = new PostfixForm(conf.myhostname.split(".")[0] || host.name(), (time_ms) => clock.zoneOffset_min(time_ms));
+  const form = new PostfixForm(conf.myhostname.split(".")[0] || host.name(), (time_ms) =>
+    clock.zoneOffset_min(time_ms),
+  );
   const make = (sink: LogSink): Log =>
     createLog({
       sink,
@@ -340,6 +366,10 @@ async function openLog(
     const sink = syslogSink(syslog.send, facilityNumber(conf.syslog_facility) ?? 2, (time_ms) => form.stamp(time_ms));
     return { log: make(sink), flush: async () => {} };
   }
-  const lines = new LineSink((text) => say({ kind: "log", text }), clock, (record) => form.line(record));
+  const lines = new LineSink(
+    (text) => say({ kind: "log", text }),
+    clock,
+    (record) => form.line(record),
+  );
   return { log: make(lines.write), flush: () => lines.flush() };
 }

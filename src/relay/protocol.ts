@@ -132,7 +132,8 @@ export function parseFromRelay(received: unknown): FromRelay | undefined {
 }
 
 const isText = (value: unknown): value is string => typeof value === "string";
-const isCount = (value: unknown): value is number => typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+const isCount = (value: unknown): value is number =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 
 function isList<Item>(value: unknown, isItem: (each: unknown) => each is Item): value is Item[] {
   return Array.isArray(value) && value.every(isItem);

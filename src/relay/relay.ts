@@ -1,9 +1,8 @@
-import { Cleanup } from "../cleanup/cleanup.ts";
 import { type BounceParts, notifications } from "../bounce/notifications.ts";
+import { Cleanup } from "../cleanup/cleanup.ts";
 import { expandRecipient } from "../cleanup/recipients.ts";
 import type { Log } from "../log/log.ts";
 import { Pickup } from "../pickup/pickup.ts";
-import type { FlushWhich } from "./flush.ts";
 import { Scheduler } from "../qmgr/scheduler.ts";
 import type { SchedulerState } from "../qmgr/state.ts";
 import type { Deliver } from "../queue/delivery.ts";
@@ -12,22 +11,23 @@ import type { QueueStore } from "../queue/store.ts";
 import { reply } from "../rfc5321/reply.ts";
 import { readInclude } from "../routing/include.ts";
 import { Router } from "../routing/resolve.ts";
+import { findAccountById } from "../runtime/accounts.ts";
+import type { Listener } from "../runtime/net.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import { SmtpClient } from "../smtp/client.ts";
 import { ClientLimits } from "../smtpd/limits.ts";
 import type { RecipientFacts, SmtpdPorts } from "../smtpd/ports.ts";
 import { SmtpServer } from "../smtpd/server.ts";
 import type { Answer } from "../table/maps.ts";
 import { TlsPolicies } from "../tls/policy.ts";
-import type { Listener } from "../runtime/net.ts";
-import { findAccountById } from "../runtime/accounts.ts";
-import type { Runtime } from "../runtime/runtime.ts";
 import type { Configuration, SmtpdService, SmtpTransport } from "./configuration.ts";
+import type { FlushWhich } from "./flush.ts";
 import { FreeSpace } from "./free-space.ts";
 import type { Materials } from "./materials.ts";
 import { addressSet, ownAddresses } from "./own-addresses.ts";
 import { type RejectedSubmission, rejectionNotice } from "./rejected.ts";
-import { authorizedUser } from "./submit-users.ts";
 import { beginSubmission, openIntake, type SubmissionParts } from "./submission.ts";
+import { authorizedUser } from "./submit-users.ts";
 
 /**
  * One relay: the services of a configuration, joined. It is given its store, open, and its
@@ -342,8 +342,10 @@ function recipientFacts(
     return { class: kind, refusal: reply(conf.unknown_local_recipient_reject_code, "5.1.1", unknown) };
   }
   // A local address that has an alias goes on under another name; what it is for itself does not matter.
-  if (kind === "local" || kind === "virtual" || (hop.transport !== "error" && hop.transport !== "retry")) return { class: kind };
+  if (kind === "local" || kind === "virtual" || (hop.transport !== "error" && hop.transport !== "retry"))
+    return { class: kind };
   const temporary = hop.transport === "retry";
-  const [, dsn = temporary ? "4.0.0" : "5.0.0", text = hop.nexthop] = /^([245]\.\d{1,3}\.\d{1,3})\s+(.*)$/s.exec(hop.nexthop) ?? [];
+  const [, dsn = temporary ? "4.0.0" : "5.0.0", text = hop.nexthop] =
+    /^([245]\.\d{1,3}\.\d{1,3})\s+(.*)$/s.exec(hop.nexthop) ?? [];
   return { class: kind, refusal: reply(temporary ? 450 : 550, dsn, text) };
 }

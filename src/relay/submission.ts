@@ -3,9 +3,9 @@ import type { Log } from "../log/log.ts";
 import type { Submission, SubmissionIntake, SubmissionResult } from "../pickup/pickup.ts";
 import type { Envelope } from "../queue/message.ts";
 import { type NewMessage, QueueError, type QueueStore } from "../queue/store.ts";
-import type { RejectedSubmission } from "./rejected.ts";
 import { type Reply, reply } from "../rfc5321/reply.ts";
 import type { Intake, IntakeResult, Transaction } from "../smtpd/ports.ts";
+import type { RejectedSubmission } from "./rejected.ts";
 
 /**
  * From a message that came in to one that is in the queue: cleanup, then the store, then the scheduler.
@@ -57,7 +57,8 @@ export function openIntake(transaction: Transaction, parts: SubmissionParts, fac
     recipients,
     local: isLocalClient(facts.rewriteClients, {
       onThisHost: facts.onThisHost(client.address),
-      inMyNetworks: facts.rewriteClients.includes("permit_mynetworks") && facts.inMyNetworks(client.name, client.address),
+      inMyNetworks:
+        facts.rewriteClients.includes("permit_mynetworks") && facts.inMyNetworks(client.name, client.address),
       authenticated: transaction.saslUsername !== "",
     }),
     smtputf8: transaction.smtputf8,

@@ -7,11 +7,22 @@ import { authorizedUser } from "./submit-users.ts";
 const logins: Readonly<Record<number, string>> = { 1000: "alice", 1001: "bob", 1002: "www-data" };
 
 const table = (entries: Readonly<Record<string, string>>): Maps =>
-  new Maps([{ reference: "t", patterns: false, current: { get: (key: string) => entries[key] } as unknown as Table } as TableSlot]);
+  new Maps([
+    {
+      reference: "t",
+      patterns: false,
+      current: { get: (key: string) => entries[key] } as unknown as Table,
+    } as TableSlot,
+  ]);
 
-const broken = new Maps([{ reference: "t", patterns: false, current: new TableError("config", "no such file") } as TableSlot]);
+const broken = new Maps([
+  { reference: "t", patterns: false, current: new TableError("config", "no such file") } as TableSlot,
+]);
 
-const users = (words: string[], more: { maps?: (references: readonly string[]) => Maps; files?: Record<string, string> } = {}) =>
+const users = (
+  words: string[],
+  more: { maps?: (references: readonly string[]) => Maps; files?: Record<string, string> } = {},
+) =>
   authorizedUser({
     words,
     nameOf: async (uid) => logins[uid],

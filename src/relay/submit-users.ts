@@ -1,5 +1,5 @@
 import { splitList } from "../conf/param.ts";
-import { type Answer, type Maps } from "../table/maps.ts";
+import type { Answer, Maps } from "../table/maps.ts";
 
 export interface SubmitUsers {
   /** authorized_submit_users, as words. */
@@ -21,7 +21,13 @@ const nestingLimit = 20;
  * decides: a login name, a number, a table that has the name or the number, a /file of such words, or static: for anybody.
  * Root and the relay itself always may. Rejects with TableError where a table cannot tell.
  */
-export function authorizedUser({ words, nameOf, maps, file, relayUid }: SubmitUsers): (uid: number) => Promise<boolean> {
+export function authorizedUser({
+  words,
+  nameOf,
+  maps,
+  file,
+  relayUid,
+}: SubmitUsers): (uid: number) => Promise<boolean> {
   return async (uid) => {
     if (uid === 0 || uid === relayUid) return true;
     const first = words[0] ?? "";
@@ -30,7 +36,11 @@ export function authorizedUser({ words, nameOf, maps, file, relayUid }: SubmitUs
     return (await decide(words, names, 0)) ?? false;
   };
 
-  async function decide(among: readonly string[], names: readonly string[], depth: number): Promise<boolean | undefined> {
+  async function decide(
+    among: readonly string[],
+    names: readonly string[],
+    depth: number,
+  ): Promise<boolean | undefined> {
     for (const word of among) {
       const pattern = word.replace(/^!+/, "");
       const positive = (word.length - pattern.length) % 2 === 0;
@@ -45,7 +55,11 @@ export function authorizedUser({ words, nameOf, maps, file, relayUid }: SubmitUs
     if (pattern.startsWith("/")) {
       if (depth >= nestingLimit) return undefined;
       const lines = (file(pattern) ?? "").split("\n").map((line) => line.replace(/#.*/, ""));
-      return decide(lines.flatMap((line) => splitList(line)), names, depth + 1);
+      return decide(
+        lines.flatMap((line) => splitList(line)),
+        names,
+        depth + 1,
+      );
     }
     if (pattern.startsWith("static:")) return true;
     if (!pattern.includes(":")) return names.includes(pattern) || undefined;

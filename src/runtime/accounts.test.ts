@@ -10,7 +10,17 @@ function files(passwd: string, group: string): Files {
     ...realFiles,
     async open(path) {
       let rest = Buffer.from(texts[path] ?? assert.fail(path));
-      const facts = { kind: "file", size: rest.length, mode: 0o644, uid: 0, gid: 0, nlink: 1, mtime_ms: 0, dev: 1, ino: 1 };
+      const facts = {
+        kind: "file",
+        size: rest.length,
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+        nlink: 1,
+        mtime_ms: 0,
+        dev: 1,
+        ino: 1,
+      };
       return {
         facts: async () => facts,
         close: async () => {},

@@ -31,7 +31,9 @@ export async function findAccountById(files: Files, uid: number): Promise<readon
 
 /** The number of a group, or undefined. */
 export async function findGroup(files: Files, name: string): Promise<number | undefined> {
-  const entry = (await rows(files, "/etc/group")).find(([group, , number]) => group === name && idNumber(number) !== undefined);
+  const entry = (await rows(files, "/etc/group")).find(
+    ([group, , number]) => group === name && idNumber(number) !== undefined,
+  );
   return idNumber(entry?.[2]);
 }
 

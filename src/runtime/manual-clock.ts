@@ -32,7 +32,13 @@ export class ManualClock implements Clock {
   }
 
   after(delay_ms: number, wake: () => void): Timer {
-    const entry: Waiting = { at: this.#elapsed + Math.max(0, delay_ms), order: this.#order++, cancelled: false, delay_ms, wake };
+    const entry: Waiting = {
+      at: this.#elapsed + Math.max(0, delay_ms),
+      order: this.#order++,
+      cancelled: false,
+      delay_ms,
+      wake,
+    };
     this.#waiting.add(entry);
     return {
       cancel: () => {

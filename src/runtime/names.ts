@@ -1,4 +1,4 @@
-import { Resolver, lookup } from "node:dns/promises";
+import { lookup, Resolver } from "node:dns/promises";
 
 export interface MxRecord {
   readonly preference: number;

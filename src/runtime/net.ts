@@ -1,5 +1,11 @@
 import { BoundSocket, createServer, isIP, type Server, Socket } from "node:net";
-import { connect as tlsConnect, type ConnectionOptions, createSecureContext, type SecureContext, TLSSocket } from "node:tls";
+import {
+  type ConnectionOptions,
+  createSecureContext,
+  type SecureContext,
+  TLSSocket,
+  connect as tlsConnect,
+} from "node:tls";
 
 export interface Endpoint {
   /** A numeric address, or a path for a Unix socket. */
@@ -107,7 +113,10 @@ export interface Net {
   /** Rejects with Node's error: `code` is ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, … */
   connect(options: ConnectOptions): Promise<Connection>;
   /** Takes connections on an address, or on a listening descriptor handed down by a parent. */
-  listen(at: Endpoint | { readonly fd: number } | { readonly path: string }, taken: (connection: Connection) => void): Promise<Listener>;
+  listen(
+    at: Endpoint | { readonly fd: number } | { readonly path: string },
+    taken: (connection: Connection) => void,
+  ): Promise<Listener>;
 }
 
 const deaf: ConnectionEvents = { data() {}, ended() {}, drained() {}, closed() {} };
@@ -265,7 +274,8 @@ function tlsFacts(socket: TLSSocket): TlsFacts {
   };
 }
 
-const firstName = (name: string | string[] | undefined): string => (Array.isArray(name) ? (name[0] ?? "") : (name ?? ""));
+const firstName = (name: string | string[] | undefined): string =>
+  Array.isArray(name) ? (name[0] ?? "") : (name ?? "");
 
 /** "DNS:a.example, IP Address:192.0.2.1" as a list of names. A quoted entry holds what could pass for another one (CVE-2021-44532). */
 function certificateNames(alternatives: string | undefined, commonName: string): string[] {

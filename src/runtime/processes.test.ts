@@ -5,7 +5,8 @@ import { realProcesses } from "./processes.ts";
 const node = process.execPath;
 
 test("what a child said last is told before its end", async () => {
-  const script = 'for (let i = 0; i < 500; i++) process.send({ i, text: "x".repeat(1000) }); process.send("last", () => process.exit(3))';
+  const script =
+    'for (let i = 0; i < 500; i++) process.send({ i, text: "x".repeat(1000) }); process.send("last", () => process.exit(3))';
   const heard: unknown[] = [];
   const child = await realProcesses.spawn(node, ["-e", script], { env: {}, message: (each) => heard.push(each) });
   const { status } = await child.exited;
@@ -24,7 +25,8 @@ test("a program that is not there is an error, and a message to a child that is 
 
 test("a child gets its descriptors from number 4 on, its input, and no environment but what is given", async () => {
   const output: Buffer[] = [];
-  const script = 'const fs = require("fs"); process.stdout.write(fs.readFileSync(0) + Object.keys(process.env).join() + fs.fstatSync(4).isDirectory())';
+  const script =
+    'const fs = require("fs"); process.stdout.write(fs.readFileSync(0) + Object.keys(process.env).join() + fs.fstatSync(4).isDirectory())';
   const { openSync, closeSync } = await import("node:fs");
   const fd = openSync("/", "r");
   const child = await realProcesses.spawn(node, ["-e", script], {
@@ -45,7 +47,9 @@ test("a process that does not exist takes no signal", () => {
   assert.equal(realProcesses.signal(process.pid, 0), true);
 });
 
-test("privileges that were given up cannot be taken back", { skip: process.getuid?.() !== 0 ? "needs root" : false }, async () => {
+test("privileges that were given up cannot be taken back", {
+  skip: process.getuid?.() !== 0 ? "needs root" : false,
+}, async () => {
   const url = new URL("./processes.ts", import.meta.url).href;
   const script = `
     const { realProcesses } = await import(${JSON.stringify(url)});
@@ -56,10 +60,14 @@ test("privileges that were given up cannot be taken back", { skip: process.getui
     }
     console.log(JSON.stringify([back, process.getuid(), process.getgid(), process.getgroups().sort()]));`;
   const output: Buffer[] = [];
-  const child = await realProcesses.spawn(node, ["--disable-warning=ExperimentalWarning", "--input-type=module", "-e", script], {
-    env: {},
-    output: (bytes) => output.push(bytes),
-  });
+  const child = await realProcesses.spawn(
+    node,
+    ["--disable-warning=ExperimentalWarning", "--input-type=module", "-e", script],
+    {
+      env: {},
+      output: (bytes) => output.push(bytes),
+    },
+  );
   assert.equal((await child.exited).status, 0);
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(JSON.parse(Buffer.concat(output).toString()), [0, 65534, 65534, [65534, 8].sort()]);

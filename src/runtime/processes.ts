@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, type StdioOptions } from "node:child_process";
+import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 
 export interface ChildExit {
   /** Exit status, or undefined when a signal ended it. */
@@ -59,7 +59,12 @@ export interface Processes {
   /** Sets the creation mask, returns the one before. */
   umask(mask: number): number;
   /** Gives up privileges for good: supplementary groups, group, user; then proves that they cannot be taken back. */
-  become(user: { readonly name: string; readonly uid: number; readonly gid: number; readonly groups: readonly number[] }): void;
+  become(user: {
+    readonly name: string;
+    readonly uid: number;
+    readonly gid: number;
+    readonly groups: readonly number[];
+  }): void;
   exit(status: number): never;
 }
 

@@ -50,10 +50,14 @@ let ours: System;
 before(async () => {
   if (why) return;
   // A recipient at later.example is put off, so that the queue has something to show.
-  const refuse = (recipient: string) => (recipient.includes("@later.example") ? "450 4.2.0 come back later" : undefined);
+  const refuse = (recipient: string) =>
+    recipient.includes("@later.example") ? "450 4.2.0 come back later" : undefined;
   const [first, second] = [await startCollector(refuse), await startCollector(refuse)];
   collectors.push(first, second);
-  [postfix, postern] = await Promise.all([startPostfix({ mainCf: mainCf(first.port) }), startPostern({ mainCf: mainCf(second.port) })]);
+  [postfix, postern] = await Promise.all([
+    startPostfix({ mainCf: mainCf(first.port) }),
+    startPostern({ mainCf: mainCf(second.port) }),
+  ]);
   theirs = system(`${postfix.directory}/etc`, first, ["/usr/sbin/sendmail"]);
   ours = system(`${postern.directory}/etc`, second, [launcher, "sendmail"]);
 });
@@ -65,11 +69,17 @@ after(async () => {
 });
 
 function system(etc: string, collector: Collector, [program = "", ...first]: readonly string[]): System {
-  const sendmail: System["sendmail"] = (args, input = "", env = {}) => run(program, [...first, "-C", etc, ...args], input, env);
+  const sendmail: System["sendmail"] = (args, input = "", env = {}) =>
+    run(program, [...first, "-C", etc, ...args], input, env);
   return { etc, collector, sendmail };
 }
 
-function run(program: string, args: readonly string[], input: string | Buffer = "", env: Record<string, string> = {}): Promise<Ran> {
+function run(
+  program: string,
+  args: readonly string[],
+  input: string | Buffer = "",
+  env: Record<string, string> = {},
+): Promise<Ran> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { env: { PATH: process.env.PATH, TZ: "UTC", ...env } });
     let [out, err] = ["", ""];
@@ -95,13 +105,20 @@ function plain({ mail, rcpt, text }: Collected): Collected {
 let count = 0;
 
 /** Sends the same by both; what arrives must be the same. `text` gets a mark to be found by. */
-async function compare(args: readonly string[], text: (mark: string) => string | Buffer, env: Record<string, string> = {}): Promise<Collected> {
+async function compare(
+  args: readonly string[],
+  text: (mark: string) => string | Buffer,
+  env: Record<string, string> = {},
+): Promise<Collected> {
   const mark = `mark-${count++}-mark`;
   const results: [Ran, Collected][] = [];
   for (const each of [theirs, ours]) {
     const ran = await each.sendmail(args, text(mark), env);
     assert.equal(ran.status, 0, ran.err);
-    results.push([ran, plain(await each.collector.find(`${args.join(" ")} (${each.etc})`, (message) => message.text.includes(mark)))]);
+    results.push([
+      ran,
+      plain(await each.collector.find(`${args.join(" ")} (${each.etc})`, (message) => message.text.includes(mark))),
+    ]);
   }
   const [[ranTheirs, messageTheirs], [ranOurs, messageOurs]] = results as [[Ran, Collected], [Ran, Collected]];
   assert.deepEqual(messageOurs, messageTheirs);
@@ -112,10 +129,23 @@ async function compare(args: readonly string[], text: (mark: string) => string |
 const simple = (mark: string): string => `Subject: ${mark}\n\nbody\n`;
 
 describe("sendmail, beside Debian's", { skip: why ?? false, concurrency: false }, () => {
-  const cases: readonly (readonly [string, readonly string[], (mark: string) => string | Buffer, Record<string, string>?])[] = [
+  const cases: readonly (readonly [
+    string,
+    readonly string[],
+    (mark: string) => string | Buffer,
+    Record<string, string>?,
+  ])[] = [
     ["a plain message", ["a@x.example"], simple],
-    ["options of cron and mail programs", ["-FCronDaemon", "-i", "-odi", "-oem", "-oi", "-bm", "-U", "-x", "-c", "a@x.example"], simple],
-    ["recipients in lists, with words, in groups", ["a@x.example, b@x.example", "Some One <c@x.example>", "g: d@x.example;", "e@x.example"], simple],
+    [
+      "options of cron and mail programs",
+      ["-FCronDaemon", "-i", "-odi", "-oem", "-oi", "-bm", "-U", "-x", "-c", "a@x.example"],
+      simple,
+    ],
+    [
+      "recipients in lists, with words, in groups",
+      ["a@x.example, b@x.example", "Some One <c@x.example>", "g: d@x.example;", "e@x.example"],
+      simple,
+    ],
     ["an address without a domain", ["someone", "other@"], simple],
     ["a sender with a name", ["-f", "Some One <s@x.example>", "a@x.example"], simple],
     ["a sender without a domain, by -r", ["-r", "somebody", "a@x.example"], simple],
@@ -125,10 +155,26 @@ describe("sendmail, beside Debian's", { skip: why ?? false, concurrency: false }
     ["a full name", ["-F", "Full Name", "a@x.example"], simple],
     ["a full name that needs quotes", ["-F", 'odd, "name" (x)', "a@x.example"], simple],
     ["a full name from the environment", ["a@x.example"], simple, { NAME: "From Environment" }],
-    ["recipients from the header", ["-t"], (mark) => `To: a@x.example, B <b@x.example>\nCc: c@x.example\nBcc: d@x.example\nSubject: ${mark}\n\nx\n`],
-    ["recipients from header and command line", ["-t", "z@x.example"], (mark) => `To: a@x.example\nSubject: ${mark}\n\nx\n`],
-    ["recipients of a resent message", ["-t"], (mark) => `To: a@x.example\nResent-To: b@x.example\nResent-From: r@x.example\nSubject: ${mark}\n\nx\n`],
-    ["a folded recipient header, without a body", ["-t"], (mark) => `Subject: ${mark}\nTo: a@x.example,\n\tb@x.example,\n c@x.example\n`],
+    [
+      "recipients from the header",
+      ["-t"],
+      (mark) => `To: a@x.example, B <b@x.example>\nCc: c@x.example\nBcc: d@x.example\nSubject: ${mark}\n\nx\n`,
+    ],
+    [
+      "recipients from header and command line",
+      ["-t", "z@x.example"],
+      (mark) => `To: a@x.example\nSubject: ${mark}\n\nx\n`,
+    ],
+    [
+      "recipients of a resent message",
+      ["-t"],
+      (mark) => `To: a@x.example\nResent-To: b@x.example\nResent-From: r@x.example\nSubject: ${mark}\n\nx\n`,
+    ],
+    [
+      "a folded recipient header, without a body",
+      ["-t"],
+      (mark) => `Subject: ${mark}\nTo: a@x.example,\n\tb@x.example,\n c@x.example\n`,
+    ],
     ["a hidden recipient without -t", ["a@x.example"], (mark) => `Bcc: secret@x.example\nSubject: ${mark}\n\nx\n`],
     ["a dot ends the message", ["a@x.example"], (mark) => `Subject: ${mark}\n\none\n.\ntwo\n`],
     ["a dot ends it in the header, too", ["a@x.example"], (mark) => `Subject: ${mark}\n.\nTo: x\n\ntwo\n`],
@@ -144,9 +190,21 @@ describe("sendmail, beside Debian's", { skip: why ?? false, concurrency: false }
     ["long lines", ["a@x.example"], (mark) => `Subject: ${mark}\n\n${"long ".repeat(900)}\nend\n`],
     ["notifications and an envelope id", ["-N", "success,delay", "-R", "hdrs", "-V", "id 7", "a@x.example"], simple],
     ["never a notification", ["-N", "never", "a@x.example"], simple],
-    ["bad values that only warn", ["-N", "never,success", "-N", "foo", "-R", "body", "-V", "x".repeat(101), "a@x.example"], simple],
-    ["mail on its way through", ["-G", "-f", "s@x.example", "a@x.example"], (mark) => `From: local\nTo: other\nSubject: ${mark}\n\nx\n`],
-    ["a header without a domain", ["a@x.example"], (mark) => `From: local (Comment)\nTo: other, "Q" <third>\nSubject: ${mark}\n\nx\n`],
+    [
+      "bad values that only warn",
+      ["-N", "never,success", "-N", "foo", "-R", "body", "-V", "x".repeat(101), "a@x.example"],
+      simple,
+    ],
+    [
+      "mail on its way through",
+      ["-G", "-f", "s@x.example", "a@x.example"],
+      (mark) => `From: local\nTo: other\nSubject: ${mark}\n\nx\n`,
+    ],
+    [
+      "a header without a domain",
+      ["a@x.example"],
+      (mark) => `From: local (Comment)\nTo: other, "Q" <third>\nSubject: ${mark}\n\nx\n`,
+    ],
     ["a configuration file by name", ["a@x.example"], simple],
   ];
   for (const [name, args, text, env] of cases) test(name, () => compare(args, text, env).then(() => {}));
@@ -184,23 +242,36 @@ describe("sendmail, beside Debian's", { skip: why ?? false, concurrency: false }
       ["-oA", "-bi"],
       ["-Xlog", "a@x.example"],
     ];
-    const outcomes = await Promise.all(refused.map(async (args) => [args.join(" "), ...(await Promise.all([theirs.sendmail(args), ours.sendmail(args)]))] as const));
+    const outcomes = await Promise.all(
+      refused.map(
+        async (args) => [args.join(" "), ...(await Promise.all([theirs.sendmail(args), ours.sendmail(args)]))] as const,
+      ),
+    );
     for (const [args, wanted, got] of outcomes) assert.deepEqual(got, wanted, args);
     assert.ok(outcomes.every(([, wanted]) => wanted.status === 75));
   });
 
   test("an unknown option shows the usage", async () => {
     const [wanted, got] = await Promise.all([theirs.sendmail(["-Z"]), ours.sendmail(["-Z"])]);
-    assert.deepEqual([got.status, got.err], [wanted.status, wanted.err.replace("sendmail: invalid option -- 'Z'\n", "")]);
+    assert.deepEqual(
+      [got.status, got.err],
+      [wanted.status, wanted.err.replace("sendmail: invalid option -- 'Z'\n", "")],
+    );
   });
 
   test("a message larger than message_size_limit is refused with the same status, and nothing arrives", async () => {
     const text = `Subject: x\n\n${"text\n".repeat(10_000)}`;
     const known = collectors.map(({ messages }) => messages.length);
-    const [wanted, got] = await Promise.all([theirs.sendmail(["a@x.example"], text), ours.sendmail(["a@x.example"], text)]);
+    const [wanted, got] = await Promise.all([
+      theirs.sendmail(["a@x.example"], text),
+      ours.sendmail(["a@x.example"], text),
+    ]);
     assert.equal(got.status, wanted.status);
     assert.match(got.err, /^sendmail: fatal: .*[Mm]essage file too big\n$/m);
-    assert.deepEqual(collectors.map(({ messages }) => messages.length), known);
+    assert.deepEqual(
+      collectors.map(({ messages }) => messages.length),
+      known,
+    );
   });
 
   test("a time for looking into the queue is nothing to do", async () => {
@@ -220,17 +291,41 @@ describe("sendmail, beside Debian's", { skip: why ?? false, concurrency: false }
 
   test("-bs speaks SMTP, and what it takes arrives", async () => {
     for (const each of [theirs, ours]) {
-      const lines = ["EHLO me", "MAIL FROM:<s@x.example>", "RCPT TO:<bs@x.example>", "DATA", "Subject: by -bs", "", "..dot", ".", "QUIT", ""];
+      const lines = [
+        "EHLO me",
+        "MAIL FROM:<s@x.example>",
+        "RCPT TO:<bs@x.example>",
+        "DATA",
+        "Subject: by -bs",
+        "",
+        "..dot",
+        ".",
+        "QUIT",
+        "",
+      ];
       const ran = await each.sendmail(["-bs"], lines.join("\r\n"));
       assert.equal(ran.status, 0, ran.err);
-      assert.deepEqual(ran.out.match(/^\d{3} /gm)?.filter((code) => code !== "250 "), ["220 ", "354 ", "221 "]);
+      assert.deepEqual(
+        ran.out.match(/^\d{3} /gm)?.filter((code) => code !== "250 "),
+        ["220 ", "354 ", "221 "],
+      );
       const arrived = await each.collector.find("mail by -bs", ({ text }) => text.includes("Subject: by -bs"));
       assert.match(arrived.text, /\r\n\r\n\.dot\r\n$/);
     }
   });
 
   test("any user may send, and the relay knows who it was", async () => {
-    const as = (uid: number) => ["--reuid", String(uid), "--regid", "65534", "--clear-groups", launcher, "sendmail", "-C", ours.etc];
+    const as = (uid: number) => [
+      "--reuid",
+      String(uid),
+      "--regid",
+      "65534",
+      "--clear-groups",
+      launcher,
+      "sendmail",
+      "-C",
+      ours.etc,
+    ];
     const ran = await run("setpriv", [...as(65534), "-t"], "To: a@x.example\nSubject: by nobody\n\nx\n");
     assert.deepEqual(ran, { status: 0, out: "", err: "" });
     const arrived = await ours.collector.find("mail by nobody", ({ text }) => text.includes("Subject: by nobody"));
@@ -249,7 +344,11 @@ describe("sendmail, beside Debian's", { skip: why ?? false, concurrency: false }
 
   test("deferred mail is listed as Debian lists it: mailq, sendmail -bp, postqueue -p and -j", async () => {
     const subject = "Subject: later\n\nx\n";
-    for (const each of [theirs, ours]) assert.equal((await each.sendmail(["-f", "s@x.example", "one@later.example", "two@later.example"], subject)).status, 0);
+    for (const each of [theirs, ours])
+      assert.equal(
+        (await each.sendmail(["-f", "s@x.example", "one@later.example", "two@later.example"], subject)).status,
+        0,
+      );
     const listing = async (which: "theirs" | "ours", option: string) => {
       const command = which === "theirs" ? ["/usr/sbin/postqueue"] : [launcher, "postqueue"];
       const [program = "", ...first] = command;
@@ -264,13 +363,23 @@ describe("sendmail, beside Debian's", { skip: why ?? false, concurrency: false }
       text
         .replaceAll(/"queue_id": "\w+"/g, '"queue_id": "ID"')
         .replaceAll(/"arrival_time": \d+/g, '"arrival_time": 0')
-        .replaceAll(/^\w+(\*?) +(\d+) \w{3} \w{3} [ \d]\d [\d:]{8} /gm, (line: string, mark: string) => `ID${mark} ${line.length} SIZE DATE `)
+        .replaceAll(
+          /^\w+(\*?) +(\d+) \w{3} \w{3} [ \d]\d [\d:]{8} /gm,
+          (line: string, mark: string) => `ID${mark} ${line.length} SIZE DATE `,
+        )
         .replaceAll(/"message_size": \d+/g, '"message_size": 0')
         .replaceAll(/host 127\.0\.0\.1\[127\.0\.0\.1\](:\d+)?/g, "host H");
     const [jsonTheirs, jsonOurs] = [await deferred("theirs"), await deferred("ours")];
     assert.equal(normal(jsonOurs), normal(jsonTheirs));
     const [textTheirs, textOurs] = [await listing("theirs", "-p"), await listing("ours", "-p")];
-    assert.equal(normal(textOurs).replaceAll(/\(host H.*\)/g, "(R)").replaceAll(/^ +\(R\)/gm, "(R)"), normal(textTheirs).replaceAll(/\(host H.*\)/g, "(R)").replaceAll(/^ +\(R\)/gm, "(R)"));
+    assert.equal(
+      normal(textOurs)
+        .replaceAll(/\(host H.*\)/g, "(R)")
+        .replaceAll(/^ +\(R\)/gm, "(R)"),
+      normal(textTheirs)
+        .replaceAll(/\(host H.*\)/g, "(R)")
+        .replaceAll(/^ +\(R\)/gm, "(R)"),
+    );
     assert.equal((await ours.sendmail(["-bp"])).out, textOurs);
     assert.equal((await run(launcher, ["mailq"], "", { MAIL_CONFIG: ours.etc })).out, textOurs);
   });
@@ -294,9 +403,14 @@ describe("sendmail, beside Debian's", { skip: why ?? false, concurrency: false }
   });
 
   test("a user whom authorized_submit_users excludes is told at once", async () => {
-    const { status, stderr } = postern?.run("postconf", "-e", "authorized_submit_users = !nobody, static:all") ?? assert.fail();
+    const { status, stderr } =
+      postern?.run("postconf", "-e", "authorized_submit_users = !nobody, static:all") ?? assert.fail();
     assert.equal(status, 0, stderr);
-    const ran = await run("setpriv", ["--reuid", "65534", "--regid", "65534", "--clear-groups", launcher, "sendmail", "-C", ours.etc, "a@x.example"], "x\n");
+    const ran = await run(
+      "setpriv",
+      ["--reuid", "65534", "--regid", "65534", "--clear-groups", launcher, "sendmail", "-C", ours.etc, "a@x.example"],
+      "x\n",
+    );
     assert.equal(ran.status, 75);
     assert.match(ran.err, /^sendmail: fatal: User nobody\(65534\) is not allowed to submit mail\n$/);
     assert.equal((await ours.sendmail(["a@x.example"], "Subject: root still may\n\n")).status, 0);

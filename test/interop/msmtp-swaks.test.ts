@@ -40,14 +40,29 @@ function run(program: string, args: readonly string[], input = ""): Promise<{ st
 const arrived = (subject: string) => collector.find(subject, ({ text }) => text.includes(`Subject: ${subject}\r\n`));
 
 describe("clients", { skip: why ?? false }, () => {
-  const msmtp = (...args: string[]) => ["--file=/dev/null", "--host=127.0.0.1", `--port=${postern.port}`, "--tls=off", "--auth=off", "--from=s@client.example", ...args];
+  const msmtp = (...args: string[]) => [
+    "--file=/dev/null",
+    "--host=127.0.0.1",
+    `--port=${postern.port}`,
+    "--tls=off",
+    "--auth=off",
+    "--from=s@client.example",
+    ...args,
+  ];
 
   test("msmtp delivers, dots and bytes as they were", async () => {
-    const ran = await run("msmtp", msmtp("a@x.example", "b@x.example"), "Subject: by msmtp\nFrom: s@client.example\n\n.leading\n..two\ngrüße\n");
+    const ran = await run(
+      "msmtp",
+      msmtp("a@x.example", "b@x.example"),
+      "Subject: by msmtp\nFrom: s@client.example\n\n.leading\n..two\ngrüße\n",
+    );
     assert.equal(ran.status, 0, ran.text);
     const { mail, rcpt, text } = await arrived("by msmtp");
     assert.match(mail, /^<s@client\.example>/);
-    assert.deepEqual(rcpt.map((each) => each.replace(/ .*/, "")), ["<a@x.example>", "<b@x.example>"]);
+    assert.deepEqual(
+      rcpt.map((each) => each.replace(/ .*/, "")),
+      ["<a@x.example>", "<b@x.example>"],
+    );
     assert.match(text, /\r\n\r\n\.leading\r\n\.\.two\r\ngrüße\r\n$/);
   });
 
@@ -60,19 +75,36 @@ describe("clients", { skip: why ?? false }, () => {
   });
 
   test("msmtp asks for notifications", async () => {
-    const ran = await run("msmtp", msmtp("--dsn-notify=failure,delay", "--dsn-return=headers", "a@x.example"), "Subject: dsn by msmtp\n\nx\n");
+    const ran = await run(
+      "msmtp",
+      msmtp("--dsn-notify=failure,delay", "--dsn-return=headers", "a@x.example"),
+      "Subject: dsn by msmtp\n\nx\n",
+    );
     assert.equal(ran.status, 0, ran.text);
     const { mail, rcpt } = await arrived("dsn by msmtp").catch(() => ({ mail: "", rcpt: [] as readonly string[] }));
     assert.match(`${mail} ${rcpt.join()}`, /RET=HDRS.*NOTIFY=FAILURE,DELAY|NOTIFY/);
   });
 
   const swaks = (subject: string, ...args: string[]) => [
-    ...["--server", `127.0.0.1:${postern.port}`, "--from", "s@client.example", "--header", `Subject: ${subject}`, "--helo", "client.example"],
+    ...[
+      "--server",
+      `127.0.0.1:${postern.port}`,
+      "--from",
+      "s@client.example",
+      "--header",
+      `Subject: ${subject}`,
+      "--helo",
+      "client.example",
+    ],
     ...args,
   ];
 
   test("swaks delivers, with and without pipelining", async () => {
-    for (const [subject, ...more] of [["by swaks"], ["by swaks in a pipeline", "--pipeline"], ["by swaks with HELO", "--protocol", "SMTP"]] as const) {
+    for (const [subject, ...more] of [
+      ["by swaks"],
+      ["by swaks in a pipeline", "--pipeline"],
+      ["by swaks with HELO", "--protocol", "SMTP"],
+    ] as const) {
       const ran = await run("swaks", swaks(subject, "--to", "a@x.example,b@x.example", ...more));
       assert.equal(ran.status, 0, ran.text);
       assert.equal((await arrived(subject)).rcpt.length, 2);
@@ -80,7 +112,21 @@ describe("clients", { skip: why ?? false }, () => {
   });
 
   test("swaks sends a file with MIME parts, and it arrives whole", async () => {
-    const ran = await run("swaks", swaks("a part by swaks", "--to", "a@x.example", "--attach-type", "application/octet-stream", "--attach", "-", "--body", "text"), "attached\n");
+    const ran = await run(
+      "swaks",
+      swaks(
+        "a part by swaks",
+        "--to",
+        "a@x.example",
+        "--attach-type",
+        "application/octet-stream",
+        "--attach",
+        "-",
+        "--body",
+        "text",
+      ),
+      "attached\n",
+    );
     assert.equal(ran.status, 0, ran.text);
     assert.match((await arrived("a part by swaks")).text, /multipart\/mixed[\s\S]*YXR0YWNoZWQK/);
   });

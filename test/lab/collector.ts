@@ -24,7 +24,9 @@ const offers = ["collector", "PIPELINING", "8BITMIME", "SMTPUTF8", "DSN", "ENHAN
  * An SMTP server that takes all mail and keeps it. `refuse` gives the reply for a recipient
  * that is not taken; undefined takes it.
  */
-export async function startCollector(refuse: (recipient: string) => string | undefined = () => undefined): Promise<Collector> {
+export async function startCollector(
+  refuse: (recipient: string) => string | undefined = () => undefined,
+): Promise<Collector> {
   const messages: Collected[] = [];
   const sockets = new Set<Socket>();
   const server: Server = createServer((socket) => {
@@ -37,7 +39,8 @@ export async function startCollector(refuse: (recipient: string) => string | und
   return {
     port: typeof bound === "object" && bound ? bound.port : 0,
     messages,
-    find: (what, wanted) => until(what, () => messages.find(wanted), { limit_s: 30, about: () => JSON.stringify(messages.slice(-3)) }),
+    find: (what, wanted) =>
+      until(what, () => messages.find(wanted), { limit_s: 30, about: () => JSON.stringify(messages.slice(-3)) }),
     async stop() {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));

@@ -12,14 +12,17 @@ export function countedFiles(files: Files): { readonly files: Files; settled(): 
           const result: unknown = member.apply(from, args);
           if (!(result instanceof Promise)) return result;
           pending++;
-          return result.then((value) => (name === "open" ? counted(value as OpenFile) : value)).finally(() => pending--);
+          return result
+            .then((value) => (name === "open" ? counted(value as OpenFile) : value))
+            .finally(() => pending--);
         };
       },
     });
   return {
     files: counted(files),
     async settled() {
-      for (let quiet = 0; quiet < 3; quiet = pending === 0 ? quiet + 1 : 0) await new Promise((resolve) => setImmediate(resolve));
+      for (let quiet = 0; quiet < 3; quiet = pending === 0 ? quiet + 1 : 0)
+        await new Promise((resolve) => setImmediate(resolve));
     },
   };
 }
