@@ -22,20 +22,30 @@ export function evaluationProblems(params: Params, settings: Settings): readonly
 function tryEvaluate(params: Params, settings: Settings): { values: Record<string, unknown>; problems: Problem[] } {
   const values: Record<string, unknown> = {};
   const problems: Problem[] = [];
+  const bad = new Set<string>();
   for (const [name, param] of Object.entries(params)) {
     const resolved = settings.resolve(name);
     const { file, line } = settings.at(name) ?? { file: "", line: 0 };
     if (resolved.error !== undefined) {
       problems.push({ file, line, text: `parameter ${name}: ${resolved.error}`, remedy: "" });
+      bad.add(name);
       continue;
     }
     try {
       values[name] = param.parse(resolved.text);
     } catch (error) {
       if (!(error instanceof ParamError)) throw error;
+      bad.add(name);
+      if (follows(name, settings, bad)) continue;
       const remedy = settings.has(name) ? `The default is "${settings.defaultText(name) ?? ""}".` : "";
       problems.push({ file, line, text: `parameter ${name}: ${error.message}`, remedy });
     }
   }
   return { values, problems };
+}
+
+/** A default that is another parameter's value is as bad as that one, which has been named with its place. */
+function follows(name: string, settings: Settings, bad: ReadonlySet<string>): boolean {
+  const [, other] = /^\$(\w+)$/.exec(settings.has(name) ? "" : (settings.defaultText(name) ?? "")) ?? [];
+  return other !== undefined && bad.has(other);
 }

@@ -69,7 +69,9 @@ async function ownerAccount(runtime: Runtime, { conf, settings }: Configuration,
     problems.push({
       ...place,
       text: `mail_owner = ${conf.mail_owner}: there is no such account`,
-      remedy: `Create it: adduser --system --group --no-create-home --home /nonexistent ${conf.mail_owner}`,
+      remedy: conf.mail_owner
+        ? `Create it: adduser --system --group --no-create-home --home /nonexistent ${conf.mail_owner}`
+        : "Name an account without privileges, such as postfix.",
     });
   } else if (account.uid === 0) {
     problems.push({
@@ -87,7 +89,7 @@ async function setgidGroup(runtime: Runtime, { conf, settings }: Configuration, 
     problems.push({
       ...(settings.at("setgid_group") ?? { file: "", line: 0 }),
       text: `setgid_group = ${conf.setgid_group}: there is no such group`,
-      remedy: `Create it: addgroup --system ${conf.setgid_group}`,
+      remedy: conf.setgid_group ? `Create it: addgroup --system ${conf.setgid_group}` : "Name a group, such as postdrop.",
     });
   }
   return group;

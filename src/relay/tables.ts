@@ -149,6 +149,7 @@ const otherPaths = new Set(["maillog_file_prefixes", "import_environment"]);
 const isPatternFile = (name: string): boolean => !otherPaths.has(name);
 
 function remedyFor(reference: string, text: string): string {
+  if (/magic|Berkeley DB|damaged/i.test(text)) return `Make it again: postmap ${reference}`;
   if (!/no such file/i.test(text)) return "";
   const [type = "", name = ""] = [reference.slice(0, reference.indexOf(":")), reference.slice(reference.indexOf(":") + 1)];
   return type === "hash" ? `Make it: postmap ${reference}` : `Create ${name}, or remove it from the configuration.`;
