@@ -149,7 +149,9 @@ async function startSystem(): Promise<{ ended: Promise<void> }> {
     detached: true,
     message: (message) => started.resolve(message as { ok: boolean }),
   });
-  void child.exited.then(({ status }) => started.resolve({ ok: false, text: "it ended while it started", status: status ?? 1 }));
+  void child.exited.then(({ status }) =>
+    started.resolve({ ok: false, text: "it ended while it started", status: status ?? 1 }),
+  );
   const outcome = await started.promise;
   if (!outcome.ok) {
     process.stderr.write(`${outcome.text}\n`);
@@ -181,7 +183,9 @@ async function firstMessage(to: string, practice: PracticeServer | undefined): P
   if (!message) return say("The practice smarthost has not got it yet. The log above says why.");
   const { username, secured, recipients } = message;
   await wait(300);
-  say(`The practice smarthost has it: for ${recipients.join(", ")}, from login "${username}", ${secured ? "under TLS" : "in clear"}.`);
+  say(
+    `The practice smarthost has it: for ${recipients.join(", ")}, from login "${username}", ${secured ? "under TLS" : "in clear"}.`,
+  );
 }
 
 /** Shows the log as it grows. */
@@ -193,7 +197,13 @@ async function followLog(): Promise<{ stop(): void }> {
     if (size <= at) return;
     const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(size - at), position: at });
     at += bytesRead;
-    process.stdout.write(buffer.subarray(0, bytesRead).toString().replaceAll(/^/gm, "  log: ").replace(/ {2}log: $/, ""));
+    process.stdout.write(
+      buffer
+        .subarray(0, bytesRead)
+        .toString()
+        .replaceAll(/^/gm, "  log: ")
+        .replace(/ {2}log: $/, ""),
+    );
   }, 100);
   if (isRoot) await file.chmod(0o600);
   return {

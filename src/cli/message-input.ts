@@ -31,6 +31,8 @@ class InputLines {
   #held: Buffer = Buffer.alloc(0);
   /** Within a line whose beginning has gone on already. */
   #inLine = false;
+  /** Within a run of CRs that is too long to wait for its end. */
+  #keepsCrs = false;
   /** A line of the message has been seen: what comes now is no mbox line. */
   #started = false;
   /** A dot has ended the message; what comes behind it is not looked at. */
@@ -47,7 +49,7 @@ class InputLines {
     let from = 0;
     let at = 0;
     for (let newline = bytes.indexOf(lineFeed); newline >= 0; newline = bytes.indexOf(lineFeed, at)) {
-      const textEnd = withoutCrs(bytes, at, newline);
+      const textEnd = this.#textEnd(bytes, at, newline);
       if (newline - at > lineLimit_bytes) this.#begunLong();
       if (!this.#inLine && this.#isMboxLine(bytes, at, textEnd)) {
         kept.push(bytes.subarray(from, at));
@@ -60,6 +62,7 @@ class InputLines {
         from = newline;
       }
       this.#inLine = false;
+      this.#keepsCrs = false;
       at = newline + 1;
     }
     const held = this.#hold(bytes, at);
@@ -79,8 +82,17 @@ class InputLines {
   #hold(bytes: Buffer, at: number): number {
     if (!this.#inLine && bytes.length - at <= lineLimit_bytes) return at;
     if (bytes.length > at) this.#begunLong();
-    const text = withoutCrs(bytes, at, bytes.length);
-    return bytes.length - text > lineLimit_bytes ? bytes.length : text;
+    const text = this.#textEnd(bytes, at, bytes.length);
+    this.#keepsCrs = text === bytes.length && bytes[text - 1] === carriageReturn;
+    return text;
+  }
+
+  /** Where a line's text ends, CRs before its end left out; a run of them that is longer than a line may be is text. */
+  #textEnd(bytes: Buffer, start: number, end: number): number {
+    let last = end;
+    while (last > start && bytes[last - 1] === carriageReturn) last--;
+    const goesOn = this.#keepsCrs && last === start;
+    return goesOn || end - last > lineLimit_bytes ? end : last;
   }
 
   #begunLong(): void {
@@ -98,10 +110,4 @@ class InputLines {
   #isDot(bytes: Buffer, at: number, end: number): boolean {
     return this.#dotEnds && end - at === 1 && bytes[at] === dot;
   }
-}
-
-function withoutCrs(bytes: Buffer, start: number, end: number): number {
-  let last = end;
-  while (last > start && bytes[last - 1] === carriageReturn) last--;
-  return last;
 }

@@ -89,7 +89,9 @@ async function setgidGroup(runtime: Runtime, { conf, settings }: Configuration, 
     problems.push({
       ...(settings.at("setgid_group") ?? { file: "", line: 0 }),
       text: `setgid_group = ${conf.setgid_group}: there is no such group`,
-      remedy: conf.setgid_group ? `Create it: addgroup --system ${conf.setgid_group}` : "Name a group, such as postdrop.",
+      remedy: conf.setgid_group
+        ? `Create it: addgroup --system ${conf.setgid_group}`
+        : "Name a group, such as postdrop.",
     });
   }
   return group;

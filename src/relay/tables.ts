@@ -1,13 +1,13 @@
 import { splitList } from "../conf/param.ts";
 import type { Problem } from "../conf/problem.ts";
 import type { Settings } from "../conf/settings.ts";
-import { Maps, noMaps } from "../table/maps.ts";
-import { type FileSnapshot, TableError } from "../table/table.ts";
-import { TableSet } from "../table/table-set.ts";
-import { readIndex } from "../table/read-index.ts";
-import { tableTypes } from "../table/types.ts";
 import { type Clock, pause } from "../runtime/clock.ts";
 import { errorCode, type Files, readWhole } from "../runtime/files.ts";
+import { Maps, noMaps } from "../table/maps.ts";
+import { readIndex } from "../table/read-index.ts";
+import { type FileSnapshot, TableError } from "../table/table.ts";
+import { TableSet } from "../table/table-set.ts";
+import { tableTypes } from "../table/types.ts";
 import type { Configuration } from "./configuration.ts";
 import { allParams, type RelayConf } from "./params.ts";
 import { tableFileLimit_bytes, type WatchedFile } from "./protocol.ts";
@@ -63,7 +63,9 @@ export class Tables {
 
   /** What the master has to follow for us. */
   watched(): WatchedFile[] {
-    const indexes = this.#set.contents().map((path) => ({ path, role: "index" as const, limit_bytes: tableFileLimit_bytes }));
+    const indexes = this.#set
+      .contents()
+      .map((path) => ({ path, role: "index" as const, limit_bytes: tableFileLimit_bytes }));
     const sources = this.#set.sources().map((path) => ({ path, role: "source" as const, limit_bytes: 0 }));
     return [...indexes, ...sources];
   }
@@ -113,9 +115,14 @@ export class Tables {
       throw error;
     } catch (error) {
       if (!(error instanceof TableError)) throw error;
-      const problem = { ...place, text: `${name}: ${reference}: ${error.message}`, remedy: remedyFor(reference, error.message) };
+      const problem = {
+        ...place,
+        text: `${name}: ${reference}: ${error.message}`,
+        remedy: remedyFor(reference, error.message),
+      };
       if (settings.has(name)) this.problems.push(problem);
-      else if (isKnownType(reference)) this.warnings.push({ ...problem, text: `${problem.text}; it is a default, and left out` });
+      else if (isKnownType(reference))
+        this.warnings.push({ ...problem, text: `${problem.text}; it is a default, and left out` });
     }
   }
 
@@ -131,7 +138,11 @@ export class Tables {
     } catch (error) {
       const place = settings.at(name) ?? { file: "", line: 0 };
       const why = errorCode(error) || String(error);
-      this.problems.push({ ...place, text: `${name}: ${path} cannot be read: ${why}`, remedy: "Create it, or remove it from the list." });
+      this.problems.push({
+        ...place,
+        text: `${name}: ${path} cannot be read: ${why}`,
+        remedy: "Create it, or remove it from the list.",
+      });
     }
   }
 
@@ -151,7 +162,10 @@ const isPatternFile = (name: string): boolean => !otherPaths.has(name);
 function remedyFor(reference: string, text: string): string {
   if (/magic|Berkeley DB|damaged/i.test(text)) return `Make it again: postmap ${reference}`;
   if (!/no such file/i.test(text)) return "";
-  const [type = "", name = ""] = [reference.slice(0, reference.indexOf(":")), reference.slice(reference.indexOf(":") + 1)];
+  const [type = "", name = ""] = [
+    reference.slice(0, reference.indexOf(":")),
+    reference.slice(reference.indexOf(":") + 1),
+  ];
   return type === "hash" ? `Make it: postmap ${reference}` : `Create ${name}, or remove it from the configuration.`;
 }
 

@@ -49,7 +49,7 @@ test("a full disk refuses what comes, keeps what it has, and recovers when there
   const directory = smallDisk();
   if (!directory) return context.skip("mounting a tmpfs is not allowed here");
   context.after(() => {
-    execFileSync("umount", [directory]);
+    execFileSync("umount", ["-l", directory]);
     rmSync(directory, { recursive: true });
   });
   const ballast = join(directory, "ballast");
@@ -104,7 +104,7 @@ test("a full disk stops nothing while the queue's file has free pages", { skip }
   const directory = smallDisk("16m");
   if (!directory) return context.skip("mounting a tmpfs is not allowed here");
   context.after(() => {
-    execFileSync("umount", [directory]);
+    execFileSync("umount", ["-l", directory]);
     rmSync(directory, { recursive: true });
   });
   const open = async (owner: string): Promise<EngineStore> => {
