@@ -119,6 +119,7 @@ class MailSystem {
       await system.#first(mailLog.notes);
       return system;
     } catch (error) {
+      for (const line of failureOf(error)?.text.split("\n") ?? []) log.fatal(line);
       await master.stop(true);
       await ended;
       throw await withPostfixNamed(runtime, error, conf.queue_directory);

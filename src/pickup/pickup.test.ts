@@ -162,6 +162,19 @@ test("what is written and given up leaves nothing behind", async () => {
   assert.deepEqual(place.names, []);
 });
 
+test("what could never be taken is refused to its author, and leaves nothing behind", async () => {
+  const place = new Place();
+  const refused = (as: Partial<SubmissionHead>, text: RegExp) =>
+    assert.rejects(Submit.begin(runtime, place.directory, { ...head, ...as }), (error) => {
+      return error instanceof SubmitError && text.test(error.message);
+    });
+  await refused({ recipients: [] }, /^the message names no recipients$/);
+  await refused({ recipients: ["x".repeat(3000)] }, /^the message has an address of more than 2048 characters$/);
+  await refused({ recipients: Array.from({ length: 100_001 }, () => "a") }, /more than 100000 recipients/);
+  await refused({ recipients: Array.from({ length: 9000 }, () => "x".repeat(1000)) }, /more than 8388608 bytes/);
+  assert.deepEqual(place.names, []);
+});
+
 test("the creation mask is as it was", async () => {
   const place = new Place();
   const before = process.umask(0o077);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  addressLimit_chars,
   formatHead,
   parseHead,
   parseTail,
@@ -41,6 +42,9 @@ test("a head that sendmail would not have written is refused, whatever it is", (
     "7\n",
     '{"version":2,"recipients":["a"]}\n',
     '{"version":1}\n',
+    '{"version":1,"recipients":[]}\n',
+    `{"version":1,"recipients":["${"x".repeat(addressLimit_chars + 1)}"]}\n`,
+    `{"version":1,"sender":"${"x".repeat(addressLimit_chars + 1)}","recipients":["a"]}\n`,
     '{"version":1,"recipients":"a"}\n',
     '{"version":1,"recipients":[{"a":1}]}\n',
     '{"version":1,"recipients":[null]}\n',

@@ -36,6 +36,9 @@ export const headLimit_bytes = 8 * 1024 * 1024;
 /** The most recipients of one message from sendmail. */
 export const recipientLimit = 100_000;
 
+/** The longest address (Postfix: line_length_limit); what can be delivered to is far shorter (RFC 5321 section 4.5.3.1.3). */
+export const addressLimit_chars = 2048;
+
 const tailLimit_bytes = 96;
 
 export class SubmissionError extends Error {}
@@ -102,15 +105,19 @@ const notifyWords = ["NEVER", "SUCCESS", "FAILURE", "DELAY"] as const;
 function headOf(value: object): SubmissionHead {
   const given = value as Partial<Record<keyof SubmissionHead, unknown>>;
   if (given.version !== 1) throw new SubmissionError("is of a version that is not known here");
-  if (!isTexts(given.recipients)) throw new SubmissionError("names no recipients");
+  if (!isTexts(given.recipients) || given.recipients.length === 0) throw new SubmissionError("names no recipients");
   if (given.recipients.length > recipientLimit)
     throw new SubmissionError(`names more than ${recipientLimit} recipients`);
+  const sender = optionalText(given.sender);
+  if ([sender ?? "", ...given.recipients].some(({ length }) => length > addressLimit_chars)) {
+    throw new SubmissionError(`has an address of more than ${addressLimit_chars} characters`);
+  }
   const notify = isTexts(given.notify)
     ? notifyWords.filter((word) => (given.notify as string[]).includes(word))
     : undefined;
   return {
     version: 1,
-    sender: optionalText(given.sender),
+    sender,
     recipients: given.recipients,
     fullName: optionalText(given.fullName) ?? "",
     notify: notify && notify.length > 0 ? notify : undefined,

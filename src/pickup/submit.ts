@@ -1,7 +1,14 @@
 import { errorCode, type Files, type OpenFile, openFlags } from "../runtime/files.ts";
 import type { Processes } from "../runtime/processes.ts";
 import type { Random } from "../runtime/random.ts";
-import { formatHead, type SubmissionHead, SubmissionSeal } from "./submission-file.ts";
+import {
+  formatHead,
+  headLimit_bytes,
+  parseHead,
+  SubmissionError,
+  type SubmissionHead,
+  SubmissionSeal,
+} from "./submission-file.ts";
 
 /** Readable by the directory's group, which is the relay's; writable by nobody but its author. */
 const writing_mode = 0o640;
@@ -30,15 +37,17 @@ export class Submit {
     this.#file = file;
   }
 
-  /** Throws SubmitError with what to do about it. */
+  /** Throws SubmitError with what to do about it, also where pickup would not take what `head` says. */
   static async begin(
     world: { readonly files: Files; readonly random: Random; readonly processes: Processes },
     maildrop: string,
     head: SubmissionHead,
   ): Promise<Submit> {
+    const line = formatHead(head);
+    assertTaken(line);
     const before = world.processes.umask(0);
     try {
-      return await Submit.#open(world, maildrop, head);
+      return await Submit.#open(world, maildrop, line);
     } finally {
       world.processes.umask(before);
     }
@@ -47,7 +56,7 @@ export class Submit {
   static async #open(
     world: { readonly files: Files; readonly random: Random },
     maildrop: string,
-    head: SubmissionHead,
+    head: Buffer,
   ): Promise<Submit> {
     const { write, create, exclusive, noFollow } = openFlags;
     for (let tried = 0; ; tried++) {
@@ -55,7 +64,7 @@ export class Submit {
       try {
         const file = await world.files.open(path, write | create | exclusive | noFollow, writing_mode);
         const submit = new Submit(world.files, path, file);
-        await submit.#write(formatHead(head));
+        await submit.#write(head);
         return submit;
       } catch (error) {
         if (errorCode(error) === "EEXIST" && tried < triesForName) continue;
@@ -102,6 +111,16 @@ export class Submit {
       await this.abandon();
       throw new SubmitError(problem(this.#path, error));
     }
+  }
+}
+
+function assertTaken(head: Buffer): void {
+  try {
+    if (head.length > headLimit_bytes) throw new SubmissionError(`has addresses of more than ${headLimit_bytes} bytes`);
+    parseHead(head);
+  } catch (error) {
+    if (error instanceof SubmissionError) throw new SubmitError(`the message ${error.message}`);
+    throw error;
   }
 }
 
