@@ -65,6 +65,18 @@ test("what is there when it begins is known, and reported only when it changes",
   assert.deepEqual(changes, []);
 });
 
+test("a file that changed between the relay's reading it and the first look is reported", async () => {
+  writeFileSync(path("t.db"), "one");
+  const read_ms = statSync(path("t.db")).mtimeMs;
+  utimesSync(path("t.db"), 1_700_000_000, 1_700_000_000);
+  await watch.follow([{ ...index("t.db"), read_ms }]);
+  await pass(5000);
+  assert.equal(changes.length, 1);
+  await watch.follow([{ ...index("t.db"), read_ms: 1_700_000_000_000 }]);
+  await pass(5000);
+  assert.equal(changes.length, 1, "one that is as it was read is known");
+});
+
 test("a file that is renamed over the old one is reported once, with its bytes and time", async () => {
   writeFileSync(path("t.db"), "one");
   await watch.follow([index("t.db")]);

@@ -52,13 +52,13 @@ export class FileWatch {
     this.#changed = changed;
   }
 
-  /** Follows these files from now on, and no others. What they are now counts as known. */
+  /** Follows these files from now on, and no others. What they are now counts as known, unless it was read before it came to be so. */
   async follow(files: readonly WatchedFile[]): Promise<void> {
     for (const watching of this.#watching) watching.close();
     this.#watching = [];
     this.#followed.clear();
     for (const file of files) {
-      this.#followed.set(file.path, { file, known: await this.#mark(file.path), seen: undefined });
+      this.#followed.set(file.path, { file, known: await this.#known(file), seen: undefined });
     }
     for (const directory of new Set(await this.#directories(files))) {
       try {
@@ -151,6 +151,12 @@ export class FileWatch {
       const problem = error instanceof TableError ? error.message : errorCode(error) || String(error);
       return { file, mtime_ms: 0, bytes: undefined, problem };
     }
+  }
+
+  /** What the relay has read: the file as it is, or an earlier one, which nothing that is seen from now on equals. */
+  async #known({ path, read_ms }: WatchedFile): Promise<string> {
+    const mark = await this.#mark(path);
+    return read_ms === undefined || mark.endsWith(`:${read_ms}`) ? mark : "changed since it was read";
   }
 
   async #mark(path: string): Promise<string> {

@@ -89,6 +89,8 @@ export interface WatchedFile {
   /** An index is read and sent; of a source only its time of change matters. */
   readonly role: "index" | "source";
   readonly limit_bytes: number;
+  /** When the file that the relay has read was last changed: one that differs when it is first followed has changed since. */
+  readonly read_ms?: number;
 }
 
 export type FromRelay =
@@ -141,7 +143,8 @@ function isList<Item>(value: unknown, isItem: (each: unknown) => each is Item): 
 
 function isWatchedFile(value: unknown): value is WatchedFile {
   const file = value as Partial<WatchedFile> | null;
-  return isText(file?.path) && (file.role === "index" || file.role === "source") && isCount(file.limit_bytes);
+  if (!isText(file?.path) || !(file.read_ms === undefined || typeof file.read_ms === "number")) return false;
+  return (file.role === "index" || file.role === "source") && isCount(file.limit_bytes);
 }
 
 function isBatch(value: unknown): value is RefusedBatch {

@@ -29,6 +29,7 @@ export class Tables {
   readonly #set: TableSet;
   readonly #maps = new Map<string, Maps>();
   readonly #texts = new Map<string, string | undefined>();
+  readonly #readTimes = new Map<string, number>();
   readonly #sourceTimes = new Map<string, number | undefined>();
   readonly #files: Files;
   readonly problems: Problem[] = [];
@@ -38,7 +39,11 @@ export class Tables {
     this.#files = files;
     this.#set = new TableSet({
       defaultType: configuration.conf.default_database_type,
-      read: (path) => readSettled({ files, clock }, path),
+      read: async (path) => {
+        const snapshot = await readSettled({ files, clock }, path);
+        this.#readTimes.set(path, snapshot.mtime_ms);
+        return snapshot;
+      },
       modified: (path) => this.#modified(path),
       warn,
     });
@@ -63,10 +68,12 @@ export class Tables {
 
   /** What the master has to follow for us. */
   watched(): WatchedFile[] {
-    const indexes = this.#set
-      .contents()
-      .map((path) => ({ path, role: "index" as const, limit_bytes: tableFileLimit_bytes }));
-    const sources = this.#set.sources().map((path) => ({ path, role: "source" as const, limit_bytes: 0 }));
+    const watched = (path: string, role: WatchedFile["role"], limit_bytes: number): WatchedFile => {
+      const read_ms = this.#readTimes.get(path);
+      return { path, role, limit_bytes, ...(read_ms === undefined ? {} : { read_ms }) };
+    };
+    const indexes = this.#set.contents().map((path) => watched(path, "index", tableFileLimit_bytes));
+    const sources = this.#set.sources().map((path) => watched(path, "source", 0));
     return [...indexes, ...sources];
   }
 
@@ -149,7 +156,10 @@ export class Tables {
   async #modified(path: string): Promise<number | undefined> {
     if (this.#sourceTimes.has(path)) return this.#sourceTimes.get(path);
     return this.#files.facts(path).then(
-      ({ mtime_ms }) => mtime_ms,
+      ({ mtime_ms }) => {
+        this.#readTimes.set(path, mtime_ms);
+        return mtime_ms;
+      },
       () => undefined,
     );
   }

@@ -6,7 +6,7 @@ import { missing } from "../peers/place.ts";
 import { startPostern } from "../peers/postern.ts";
 import { startReceivingSink } from "./receiving-sink.ts";
 import { attachStrace, syncCalls } from "./strace.ts";
-import { checkSyncs, type Event, readTrace, type SyncEvent } from "./sync-oracle.ts";
+import { checkSyncs, type Event, readTrace, type SyncEvent, type WriteEvent } from "./sync-oracle.ts";
 
 const skip = missing("strace", "smtp-source") ?? false;
 const messages = Number(process.env.POSTERN_TRACED_MESSAGES ?? 1000);
@@ -104,7 +104,7 @@ test("the oracle sees each single sync that is missing before a reply", { skip }
   /** Its row was written after the sync before this one had begun: no other can stand in. */
   function writtenSince(id: string, sync: SyncEvent): boolean {
     const previous = syncs.findLast(({ begin, file }) => begin < sync.begin && file === sync.file)?.begin ?? 0;
-    const row = events.find((event) => event.kind === "write" && event.ids.includes(id));
-    return row !== undefined && row.begin > previous && row.begin < sync.begin;
+    const row = events.find((event): event is WriteEvent => event.kind === "write" && event.ids.includes(id));
+    return row !== undefined && row.file === sync.file && row.begin > previous && row.begin < sync.begin;
   }
 });
