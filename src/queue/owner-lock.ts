@@ -14,6 +14,14 @@ export interface Lock {
   release(): void;
 }
 
+/**
+ * Loads what tryLock() needs. SQLite's native part is read from disk at its first use, and after a
+ * drop of privileges that may be out of reach.
+ */
+export function preloadLocks(): void {
+  new Sqlite(":memory:").close();
+}
+
 /** Locks that are held: the driver closes a file that nobody refers to any more, and the lock would go with it. */
 const held = new Set<Database>();
 

@@ -6,7 +6,7 @@ import { PostfixForm } from "../log/postfix-form.ts";
 import { facilityNumber, syslogSink } from "../log/syslog-sink.ts";
 import type { SchedulerState } from "../qmgr/state.ts";
 import { openSqliteStore, QueueOpenError, startSqliteWorker } from "../queue/open.ts";
-import { tryLock } from "../queue/owner-lock.ts";
+import { preloadLocks, tryLock } from "../queue/owner-lock.ts";
 import { QueueError } from "../queue/store.ts";
 import { pause } from "../runtime/clock.ts";
 import { errorCode, type Files } from "../runtime/files.ts";
@@ -118,6 +118,7 @@ class RelayProcess {
       watched.map(({ path }) => path),
     );
     await preloadSasl();
+    preloadLocks();
     const engine = await startSqliteWorker();
     void say({ kind: "opened", files: watched });
     processes.umask(0o077);
