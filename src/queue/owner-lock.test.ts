@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -53,4 +53,19 @@ test("a lock dies with the process that held it, however it ends", async (contex
   child.kill("SIGKILL");
   await exited;
   assert.equal(isGone(path), true);
+});
+
+test("after preloadLocks() a lock needs no code from disk: privileges may be gone by then", async (context) => {
+  const directory = await mkdtemp(join(tmpdir(), "postern-lock-"));
+  context.after(() => rm(directory, { recursive: true }));
+  const run = (first: string) => {
+    const program = `import { preloadLocks, tryLock } from ${JSON.stringify(new URL("./owner-lock.ts", import.meta.url))};
+      ${first}
+      process.dlopen = () => { throw new Error("too late"); };
+      process.exit(tryLock(${JSON.stringify(join(directory, "a.lock"))}) ? 0 : 3);`;
+    return spawnSync(process.execPath, ["--input-type=module-typescript", "--eval", program], { stdio: "ignore" })
+      .status;
+  };
+  assert.equal(run("preloadLocks();"), 0);
+  assert.notEqual(run(""), 0);
 });
