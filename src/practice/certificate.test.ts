@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { test } from "node:test";
+import { lacking } from "../../test/lab/needs.ts";
 import { makeCertificate } from "./certificate.ts";
 import { DataCollector } from "./data-collector.ts";
 import { parseEnvelopeCommand } from "./envelope-command.ts";
@@ -33,7 +34,7 @@ test("dates from 2050 on are written as RFC 5280 asks", () => {
 test("openssl reads it as what it is meant to be", (context) => {
   const { certificate } = makeCertificate(request);
   const shown = spawnSync("openssl", ["x509", "-text", "-noout"], { input: certificate, encoding: "utf8" });
-  if (shown.error) return context.skip("openssl is not installed");
+  if (shown.error) return context.skip(lacking("openssl is not installed"));
   assert.equal(shown.status, 0, shown.stderr);
   assert.match(shown.stdout, /ecdsa-with-SHA256/);
   assert.match(shown.stdout, /DNS:mail\.example, DNS:localhost, IP Address:127\.0\.0\.1/);

@@ -7,6 +7,7 @@ import { postfixParameters } from "../../src/conf/postfix-parameters.ts";
 import { transportParameters } from "../../src/conf/transport-parameters.ts";
 import { allParams } from "../../src/relay/params.ts";
 import { restrictionWords } from "../../src/smtpd/restrictions.ts";
+import { lacking } from "../lab/needs.ts";
 import { floors } from "./floors.ts";
 
 /** The pages that people read do not drift away from what is there. */
@@ -108,7 +109,7 @@ test("nothing here speaks of the place where it was made", (context) => {
   const listed = spawnSync("git", ["-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
     encoding: "utf8",
   });
-  if (listed.status !== 0) return context.skip("no git checkout");
+  if (listed.status !== 0) return context.skip(lacking("no git checkout"));
   const wrong = listed.stdout
     .split("\0")
     .filter((path) => path !== "" && existsSync(join(root, path)))

@@ -4,6 +4,7 @@ import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { atExit } from "../lab/at-exit.ts";
+import { lacking } from "../lab/needs.ts";
 
 /** A directory of its own for a peer, which other accounts may pass through; removed by `remove`. */
 export function makePlace(name: string): { readonly directory: string; remove(): void } {
@@ -18,11 +19,11 @@ export function makePlace(name: string): { readonly directory: string; remove():
   return { directory, remove };
 }
 
-/** Why a peer cannot run here; undefined when it can. For `test(name, { skip }, …)`. */
+/** Why a peer cannot run here; undefined when it can. For `test(name, { skip }, …)`. With `CI=true` nothing may be missing: it throws. */
 export function missing(...programs: readonly string[]): string | undefined {
-  if (process.getuid?.() !== 0) return "needs root";
+  if (process.getuid?.() !== 0) return lacking("needs root");
   const absent = programs.filter((program) => spawnSync("sh", ["-c", `command -v ${program}`]).status !== 0);
-  return absent.length > 0 ? `needs ${absent.join(", ")}` : undefined;
+  return absent.length > 0 ? lacking(`needs ${absent.join(", ")}`) : undefined;
 }
 
 /** A port of 127.0.0.1 that was free a moment ago. */

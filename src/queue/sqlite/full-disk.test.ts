@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
+import { lacking } from "../../../test/lab/needs.ts";
 import { memoryLog } from "../../log/log.ts";
 import { realRuntime } from "../../runtime/real.ts";
 import type { EngineStore } from "../engine-store.ts";
@@ -47,7 +48,7 @@ test("a full disk refuses what comes, keeps what it has, and recovers when there
   skip,
 }, async (context) => {
   const directory = smallDisk();
-  if (!directory) return context.skip("mounting a tmpfs is not allowed here");
+  if (!directory) return context.skip(lacking("mounting a tmpfs is not allowed here"));
   context.after(() => {
     execFileSync("umount", ["-l", directory]);
     rmSync(directory, { recursive: true });
@@ -102,7 +103,7 @@ test("a full disk refuses what comes, keeps what it has, and recovers when there
 
 test("a full disk stops nothing while the queue's file has free pages", { skip }, async (context) => {
   const directory = smallDisk("16m");
-  if (!directory) return context.skip("mounting a tmpfs is not allowed here");
+  if (!directory) return context.skip(lacking("mounting a tmpfs is not allowed here"));
   context.after(() => {
     execFileSync("umount", ["-l", directory]);
     rmSync(directory, { recursive: true });
