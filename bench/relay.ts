@@ -1,5 +1,5 @@
 /**
- * npm run bench [scenario ...] [--rounds N] [--messages N] [--json FILE] [--only postern|postfix]
+ * npm run bench [scenario ...] [--rounds N] [--messages N] [--json FILE] [--only postern|postfix] [--waiting N]
  *
  * Mail through Postern and through Debian's Postfix with the same main.cf, on this machine, both ends included. They take
  * turns, round by round; medians and their ratio are printed, with what the machine can do without a mail system between.
@@ -20,13 +20,15 @@ interface Settings {
   readonly rounds: number;
   readonly messages: number | undefined;
   readonly only: string | undefined;
+  readonly waiting: number;
   /** Options for Postern's Node.js, for profiles. */
   readonly node: readonly string[];
 }
 
 interface SystemFigures extends Summary {
   readonly name: string;
-  readonly durability: Verdict;
+  /** Undefined where it was not looked at. */
+  readonly durability: Verdict | undefined;
 }
 
 interface ScenarioFigures {
@@ -51,6 +53,7 @@ async function main(): Promise<void> {
       messages: { type: "string" },
       json: { type: "string" },
       only: { type: "string" },
+      waiting: { type: "string", default: "1000000" },
       node: { type: "string", multiple: true, default: [] },
     },
   });
@@ -66,6 +69,7 @@ async function main(): Promise<void> {
     rounds: count(values.rounds, "rounds"),
     messages: values.messages === undefined ? undefined : count(values.messages, "messages"),
     only: values.only,
+    waiting: count(values.waiting, "waiting"),
     node: values.node,
   };
   const chosen = scenarios.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
@@ -79,31 +83,34 @@ async function main(): Promise<void> {
 }
 
 async function run(scenario: Scenario, settings: Settings): Promise<ScenarioFigures> {
-  const { name, what, sessions, size_bytes, kept } = scenario;
+  const { name, what, sessions, size_bytes, kept, recipients = 1, memory = false } = scenario;
   const messages = settings.messages ?? scenario.messages;
-  const load: Load = { messages, sessions, size_bytes, kept };
+  const load: Load = { messages, sessions, size_bytes, kept, recipients, memory };
   say(`\n${name}: ${what}; ${messages} messages a round`);
   const sink = await scenario.sink();
   const systems: System[] = [];
   try {
-    for (const start of scenario.systems) systems.push(await start(sink, settings.node));
+    for (const start of scenario.systems) systems.push(await start(sink, settings));
     const measured = systems.filter((system) => !settings.only || system.name.toLowerCase().startsWith(settings.only));
     const durability = new Map<System, Verdict>();
     for (const system of measured) {
       // The first round warms it up, and has every process there when strace comes.
       await round(system, sink, load);
+      // What is traced already cannot be traced again.
+      if (system.remark) continue;
       const verdict = await checkDurability(system);
       durability.set(system, verdict);
       say(`  ${system.name}: ${describeVerdict(verdict)}`);
     }
     const rounds = await takeTurns(measured, settings.rounds, (system) => round(system, sink, load));
+    for (const { name, remark } of measured) if (remark) say(`  ${name}: ${remark()}`);
     const straight = scenario.sinkTakesAnybody ? await limit(sink, load) : undefined;
     return {
       ...{ scenario: name, what, messages },
       systems: measured.map((system) => ({
         name: system.name,
         ...summary(rounds.get(system) ?? []),
-        durability: durability.get(system) ?? { replies: 0, violations: ["not checked"] },
+        durability: durability.get(system),
       })),
       limit_per_s: straight && straight.messages / straight.seconds,
     };
@@ -125,8 +132,9 @@ async function takeTurns(
       const figures = await measure(system);
       taken.get(system)?.push(figures);
       const rate = (figures.messages / figures.seconds).toFixed(0);
+      const memory = figures.memory_MiB === undefined ? "" : `, ${figures.memory_MiB.toFixed(0)} MiB`;
       const cpu = ((figures.cpu_s / figures.messages) * 1000).toFixed(2);
-      say(`  round ${turn}, ${system.name}: ${rate} msg/s, ${cpu} s of CPU per 1000`);
+      say(`  round ${turn}, ${system.name}: ${rate} msg/s, ${cpu} s of CPU per 1000${memory}`);
     }
   }
   return taken;
@@ -144,7 +152,8 @@ function results(done: readonly ScenarioFigures[]): string {
       system.cpu_s_per_1000.toFixed(2),
       index === 0 || !first ? "" : (system.cpu_s_per_1000 / first.cpu_s_per_1000).toFixed(1),
       index === 0 ? rest : "",
-      system.durability.violations.length === 0 ? "yes" : "NO",
+      system.peak_MiB?.toFixed(0) ?? "-",
+      synced(system.durability),
     ]);
   });
   const head = [
@@ -155,9 +164,15 @@ function results(done: readonly ScenarioFigures[]): string {
     "CPU s/1000",
     "uses 1/x",
     "limit msg/s",
+    "peak MiB",
     "synced before 250",
   ];
   return table([head, ...rows]);
+}
+
+function synced(verdict: Verdict | undefined): string {
+  if (!verdict || verdict.replies === 0) return "-";
+  return verdict.violations.length === 0 ? "yes" : "NO";
 }
 
 function describe({ cores, processor, kernel, fileSystem, node, postfix }: MachineFacts): string {

@@ -8,18 +8,24 @@ export interface Round {
   readonly seconds: number;
   /** User and system time of all of its processes. */
   readonly cpu_s: number;
+  /** The most that all of its processes had at once; undefined where it was not watched. */
+  readonly memory_MiB?: number | undefined;
 }
 
 export interface Summary {
   readonly messages_per_s: number;
   readonly cpu_s_per_1000: number;
+  /** Of all rounds; undefined where it was not watched. */
+  readonly peak_MiB: number | undefined;
   readonly rounds: readonly Round[];
 }
 
 export function summary(rounds: readonly Round[]): Summary {
+  const memory = rounds.flatMap(({ memory_MiB }) => memory_MiB ?? []);
   return {
     messages_per_s: median(rounds.map(({ messages, seconds }) => messages / seconds)),
     cpu_s_per_1000: median(rounds.map(({ messages, cpu_s }) => (cpu_s / messages) * 1000)),
+    peak_MiB: memory.length > 0 ? Math.max(...memory) : undefined,
     rounds,
   };
 }

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import type { Round } from "./figures.ts";
-import { cpuTime_s } from "./processes.ts";
+import { cpuTime_s, watchMemory } from "./processes.ts";
 import type { Sink } from "./sinks.ts";
 import type { System } from "./systems.ts";
 
@@ -10,6 +10,10 @@ export interface Load {
   readonly size_bytes: number;
   /** Sessions stay open; otherwise there is a new connection for each message. */
   readonly kept: boolean;
+  /** Recipients of each message; 1 unless given. */
+  readonly recipients?: number;
+  /** Look at its memory meanwhile, which costs a little. */
+  readonly memory?: boolean;
 }
 
 const poll_ms = 5;
@@ -17,8 +21,12 @@ const poll_ms = 5;
 const patience_ms = 60_000;
 
 /** smtp-source(1) at a port, until it has handed over its last message. */
-export async function send(port: number, { messages, sessions, size_bytes, kept }: Load): Promise<void> {
+export async function send(
+  port: number,
+  { messages, sessions, size_bytes, kept, recipients = 1 }: Load,
+): Promise<void> {
   const args = [...(kept ? ["-d"] : []), "-s", String(sessions), "-l", String(size_bytes), "-m", String(messages)];
+  if (recipients > 1) args.push("-r", String(recipients));
   const addresses = ["-f", "sender@example.org", "-t", "recipient@example.com"];
   const source = spawn("smtp-source", [...args, ...addresses, `127.0.0.1:${port}`], {
     stdio: ["ignore", "ignore", "inherit"],
@@ -33,6 +41,7 @@ export async function send(port: number, { messages, sessions, size_bytes, kept 
  */
 export async function round(system: System, sink: Sink, load: Load): Promise<Round> {
   const wanted = sink.arrived() + load.messages;
+  const memory = load.memory ? watchMemory(system.pid) : undefined;
   const cpu_s = cpuTime_s(system.pid);
   const begun_ms = performance.now();
   const sending = send(system.port, load);
@@ -42,7 +51,8 @@ export async function round(system: System, sink: Sink, load: Load): Promise<Rou
   await sending;
   // What it still has to write into its queue and its log belongs to these messages.
   await pause(300);
-  return { messages: load.messages, seconds, cpu_s: cpuTime_s(system.pid) - cpu_s };
+  if (sink.arrived() !== wanted) throw new Error(`${sink.arrived() - wanted} messages too many have arrived`);
+  return { messages: load.messages, seconds, cpu_s: cpuTime_s(system.pid) - cpu_s, memory_MiB: memory?.stop() };
 }
 
 /** The same without a mail system between: what the machine can do at most. */

@@ -27,3 +27,37 @@ function ticksOf(pid: number): number {
     return 0;
   }
 }
+
+/**
+ * Memory of a process and all that descend from it, in MiB. Each page counts once, shared between those that have it
+ * (proportional set size, proc(5)), so that many processes of one program can be compared with one.
+ */
+export function memory_MiB(pid: number): number {
+  return family(pid).reduce((sum, each) => sum + proportional_kB(each), 0) / 1024;
+}
+
+function proportional_kB(pid: number): number {
+  try {
+    return Number(/^Pss: +(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "latin1"))?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+const look_ms = 200;
+
+/** Looks at its memory until it is stopped, which gives the most that was seen. */
+export function watchMemory(pid: number): { stop(): number } {
+  let most = memory_MiB(pid);
+  const look = (): void => {
+    most = Math.max(most, memory_MiB(pid));
+  };
+  const timer = setInterval(look, look_ms);
+  return {
+    stop() {
+      clearInterval(timer);
+      look();
+      return most;
+    },
+  };
+}

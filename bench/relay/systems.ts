@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { startPostern } from "../../test/peers/postern.ts";
 import { startPostfix } from "../../test/peers/postfix.ts";
+import { delaySyncs } from "./delayed-syncs.ts";
+import { fillQueue } from "./fill.ts";
 
 /** A mail system under measurement. */
 export interface System {
@@ -9,6 +11,8 @@ export interface System {
   readonly port: number;
   /** The process that all others of it descend from. */
   readonly pid: number;
+  /** What there is to say about it at the end. Throws where its figures mean nothing. */
+  remark?(): string;
   stop(): Promise<void>;
 }
 
@@ -36,6 +40,10 @@ export interface SystemOptions {
   readonly own?: Readonly<Record<string, string>>;
   /** Options for the Node.js of Postern. */
   readonly node?: readonly string[];
+  /** Each of its syncs takes this much longer. */
+  readonly syncDelay_ms?: number;
+  /** So many deferred messages are put into Postern's queue first. */
+  readonly waiting?: number;
 }
 
 function configuration({ relayTo, login, own }: SystemOptions) {
@@ -56,13 +64,23 @@ function configuration({ relayTo, login, own }: SystemOptions) {
 }
 
 export async function benchPostern(name: string, options: SystemOptions): Promise<System> {
-  const relay = await startPostern({ ...configuration(options), node: options.node ?? [] });
-  return { name, port: relay.port, pid: relay.masterPid, stop: () => relay.stop() };
+  const slow = delaySyncs(options.syncDelay_ms);
+  const relay = await startPostern({ ...configuration(options), node: options.node ?? [], ...slow?.start });
+  const system = { name, port: relay.port, stop: () => relay.stop(), ...slow?.system };
+  if (!options.waiting) return { ...system, pid: relay.masterPid };
+  await relay.halt();
+  await fillQueue(relay.queue, options.waiting, nextWeek());
+  await relay.start();
+  return { ...system, pid: relay.masterPid };
 }
 
 export async function benchPostfix(name: string, options: SystemOptions): Promise<System> {
   const masterCf = ["tlsproxy unix - - n - 0 tlsproxy"];
-  const relay = await startPostfix({ ...configuration(options), masterCf });
+  const slow = delaySyncs(options.syncDelay_ms);
+  const relay = await startPostfix({ ...configuration(options), masterCf, ...slow?.start });
   const pid = Number(readFileSync(join(relay.directory, "queue", "pid", "master.pid"), "utf8"));
-  return { name, port: relay.port, pid, stop: () => relay.stop() };
+  return { name, port: relay.port, pid, stop: () => relay.stop(), ...slow?.system };
 }
+
+/** So late that none of them is tried while we measure. */
+const nextWeek = (): number => Date.now() + 7 * 86_400_000;

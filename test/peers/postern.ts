@@ -25,6 +25,8 @@ export interface PosternOptions {
   readonly port?: number;
   /** Options for the Node.js that runs it, such as --cpu-prof. */
   readonly node?: readonly string[];
+  /** A program, with its arguments, that starts it and becomes it, such as strace -D. */
+  readonly under?: readonly string[];
 }
 
 export interface RunningPostern {
@@ -147,7 +149,8 @@ class Instance implements Omit<RunningPostern, "stop"> {
   async start(): Promise<void> {
     const launch = ["postern", "-c", join(this.directory, "etc"), "start-fg"];
     const own = ["--disable-warning=ExperimentalWarning", ...(this.#options.node ?? [])];
-    const child = spawn(process.execPath, [...own, join(root, "bin", "main.js"), ...launch], {
+    const [program = "", ...args] = [...(this.#options.under ?? []), process.execPath, ...own];
+    const child = spawn(program, [...args, join(root, "bin", "main.js"), ...launch], {
       stdio: ["ignore", "ignore", "pipe", "ipc"],
       serialization: "advanced",
       env: { ...process.env, NODE_OPTIONS: undefined, NODE_TEST_CONTEXT: undefined },

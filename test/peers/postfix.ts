@@ -21,6 +21,8 @@ export interface PostfixOptions {
   readonly prepare?: (directory: string) => void | Promise<void>;
   /** Unless given, one that is free. */
   readonly port?: number;
+  /** A program, with its arguments, that `postfix start` is run by. It must not keep standard output open. */
+  readonly under?: readonly string[];
   /** Where it runs, in place of this machine, and the address it listens on there; `port` has to be given, too. */
   readonly host?: OnHost & { readonly address: string };
 }
@@ -116,7 +118,10 @@ export async function startPostfix(options: PostfixOptions = {}): Promise<Runnin
   const keep = atExit(() => void run("postfix", "abort"));
   try {
     await options.prepare?.(directory);
-    const started = run("postfix", "start");
+    const [first = "postfix", ...more] = options.under ?? [];
+    const started = options.under
+      ? spawnSync(first, [...more, "postfix", "-c", join(directory, "etc"), "start"], { encoding: "utf8" })
+      : run("postfix", "start");
     if (started.status !== 0) throw new Error(`postfix start: ${started.stdout}${started.stderr}${log()}`);
     await listening({ port, address }, log, options.host);
   } catch (error) {
