@@ -1,9 +1,11 @@
 import { checkConf } from "../conf/check.ts";
-import { evaluate } from "../conf/evaluate.ts";
+import { evaluate, evaluationProblems } from "../conf/evaluate.ts";
 import { type ConfTexts, parseConf } from "../conf/load.ts";
 import { commandName, type MasterService, settingsOf } from "../conf/master-cf.ts";
+import type { Params } from "../conf/param.ts";
 import { ConfError, describeProblem, type Problem } from "../conf/problem.ts";
 import type { Settings } from "../conf/settings.ts";
+import { transportParams } from "../qmgr/params.ts";
 import { allParams, type RelayConf, relayParams } from "./params.ts";
 
 /** An inet smtpd service of master.cf, with its own frozen configuration. */
@@ -41,9 +43,10 @@ const builtInTransports = ["smtp", "relay"];
 export function configure(texts: ConfTexts, more: readonly Problem[] = []): Configuration {
   const parsed = parseConf(texts, allParams);
   const findings = checkConf(parsed, allParams);
-  const problems = each([...more, ...parsed.problems, ...findings.problems]);
-  if (problems.length > 0) throw new ConfError(problems);
   const { settings } = parsed;
+  const limits = evaluationProblems(writtenLimits(settings), settings);
+  const problems = each([...more, ...parsed.problems, ...findings.problems, ...limits]);
+  if (problems.length > 0) throw new ConfError(problems);
   const inet = parsed.services.filter(({ type, command }) => type === "inet" && commandName(command) === "smtpd");
   const smtpd = inet.map((service) => smtpdService(service, settings));
   const transports = smtpTransports(parsed.services, settings);
@@ -55,6 +58,18 @@ export function configure(texts: ConfTexts, more: readonly Problem[] = []): Conf
     warnings: [...parsed.warnings, ...findings.warnings, ...(smtpd.length === 0 ? [noSmtpd(texts.directory)] : [])],
     notices: [...findings.notices, ...mailboxes(settings)],
   };
+}
+
+/** slow_destination_rate_delay and the like, as far as they are written: tables name transports that master.cf does not. */
+function writtenLimits(settings: Settings): Params {
+  const written: Record<string, Params[string]> = {};
+  for (const name of settings.names()) {
+    if (Object.hasOwn(allParams, name)) continue;
+    for (const [ending, param] of Object.entries(transportParams)) {
+      if (name.endsWith(`_${ending}`)) written[name] = param;
+    }
+  }
+  return written;
 }
 
 /** Said at each start: mail for this host itself goes where its aliases say, and nowhere else. */
