@@ -43,8 +43,8 @@ export class Destination {
   readonly waiting = new Fifo<Work>();
   busy = 0;
   tickets = 0;
-  /** For rate delays: the pause after a delivery. */
-  paused = false;
+  /** For rate delays: the end of the pause after a delivery, milliseconds since the epoch. */
+  pausedUntil_ms: number | undefined;
   suspension: Suspension | undefined;
   timer: Timer | undefined;
   /** When a warning about its share of the active set may be given again: monotonic. */
@@ -59,6 +59,10 @@ export class Destination {
     this.route = route;
     this.lane = lane;
     this.concurrency = new Concurrency(lane.limits.concurrency);
+  }
+
+  get paused(): boolean {
+    return this.pausedUntil_ms !== undefined;
   }
 
   /** May another delivery begin? */

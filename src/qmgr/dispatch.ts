@@ -1,6 +1,6 @@
 import type { Log } from "../log/log.ts";
 import type { Deliver, DeliveryResult, DestinationHealth, NextHop } from "../queue/delivery.ts";
-import type { Clock } from "../runtime/clock.ts";
+import type { Clock, Timer } from "../runtime/clock.ts";
 import type { ActiveMessage } from "./active.ts";
 import { Destination, type Suspension, type Work } from "./destination.ts";
 import { Fifo } from "./fifo.ts";
@@ -64,6 +64,8 @@ export class Dispatch {
   /** Destinations that refuse our login, so that it is said once; forgotten when they take it. */
   readonly #refused = new Map<string, string>();
   readonly #draining = new Fifo<Destination>();
+  /** Pauses of transports with a rate delay. */
+  readonly #laneTimers = new Map<Lane, Timer>();
   #ended = false;
   /** Suspended or saturated: the store leaves out what waits for these alone. */
   readonly excluded = new Set<string>();
@@ -110,6 +112,7 @@ export class Dispatch {
   end(): void {
     this.#ended = true;
     for (const { timer } of this.#destinations.values()) timer?.cancel();
+    for (const timer of this.#laneTimers.values()) timer.cancel();
   }
 
   /** Another chance for suspended destinations: those of this key or next hop, or all. */
@@ -132,12 +135,18 @@ export class Dispatch {
   }
 
   stateForSuccessor(): SchedulerState {
-    return stateOf(this.#destinations.values(), this.#refused, this.#options.clock.now());
+    const lanes = this.#lanes.values();
+    return stateOf(this.#destinations.values(), lanes, this.#refused, this.#options.clock.now());
   }
 
   restore(state: SchedulerState): void {
     const now_ms = this.#options.clock.now();
     for (const [key, reason] of state.refused.slice(0, maxHandedOver)) this.#refused.set(key, reason);
+    for (const { name, pausedUntil_ms } of state.transports ?? []) {
+      const lane = this.lane(name);
+      const left_ms = Math.min(pausedUntil_ms - now_ms, lane.limits.transportDelay_ms);
+      if (left_ms > 0) this.#pauseLane(lane, left_ms);
+    }
     for (const { key, transport, nexthop, suspension, pausedUntil_ms } of state.destinations.slice(0, maxHandedOver)) {
       const destination = this.destination(key, { transport, nexthop });
       if (suspension && suspension.until_ms > now_ms) this.#suspend(destination, suspension);
@@ -218,7 +227,9 @@ export class Dispatch {
     this.#options.delivered(message, destination, batch, result);
     this.#feedBack(destination, result.health, busy);
     if (!this.#ended) {
-      if (lane.limits.rateDelay_ms > 0) this.#pause(destination, lane.limits.rateDelay_ms);
+      const { rateDelay_ms, transportDelay_ms } = lane.limits;
+      if (rateDelay_ms > 0) this.#pause(destination, rateDelay_ms);
+      if (transportDelay_ms > 0) this.#pauseLane(lane, transportDelay_ms);
       lane.offer(destination);
       this.#forgetIfIdle(destination);
       if (destination.saturated) this.#watchShare(destination);
@@ -256,7 +267,7 @@ export class Dispatch {
     const { concurrency, busy } = destination;
     destination.timer?.cancel();
     destination.timer = undefined;
-    destination.paused = false;
+    destination.pausedUntil_ms = undefined;
     // Beyond this many, a dead destination is found dead again rather than remembered.
     if (this.#destinations.size > 2 * conf.qmgr_message_recipient_limit && destination.load === 0) {
       if (concurrency.dead) concurrency.resume(busy);
@@ -288,15 +299,29 @@ export class Dispatch {
   /** A rate delay: nothing to this destination until it is over. */
   #pause(destination: Destination, delay_ms: number): void {
     if (destination.suspension) return;
-    destination.paused = true;
+    const { clock } = this.#options;
+    destination.pausedUntil_ms = clock.now() + delay_ms;
     destination.timer?.cancel();
-    destination.timer = this.#options.clock.after(delay_ms, () => {
+    destination.timer = clock.after(delay_ms, () => {
       destination.timer = undefined;
-      destination.paused = false;
+      destination.pausedUntil_ms = undefined;
       destination.lane.offer(destination);
       this.#pump(destination.lane);
       this.#forgetIfIdle(destination);
     });
+  }
+
+  /** A transport rate delay: nothing over this transport until it is over. */
+  #pauseLane(lane: Lane, delay_ms: number): void {
+    const { clock } = this.#options;
+    lane.pausedUntil_ms = clock.now() + delay_ms;
+    this.#laneTimers.get(lane)?.cancel();
+    const timer = clock.after(delay_ms, () => {
+      this.#laneTimers.delete(lane);
+      lane.pausedUntil_ms = undefined;
+      this.#pump(lane);
+    });
+    this.#laneTimers.set(lane, timer);
   }
 
   #drainLater(destination: Destination): void {

@@ -25,11 +25,14 @@ export class Lane {
   readonly slots: number;
   readonly #ring = new Fifo<Line>();
   busy = 0;
+  /** For transport rate delays: until when nothing is begun, milliseconds since the epoch. */
+  pausedUntil_ms: number | undefined;
 
+  /** With a transport rate delay there is one slot, whatever `slots` says. */
   constructor(name: string, limits: TransportLimits, slots: number) {
     this.name = name;
     this.limits = limits;
-    this.slots = slots;
+    this.slots = limits.transportDelay_ms > 0 ? 1 : slots;
   }
 
   /** New work waits for its turn. */
@@ -52,12 +55,12 @@ export class Lane {
   }
 
   /**
-   * The work whose turn it is, or undefined when there is none or no slot is
-   * free. Its destination may have been suspended since the ticket was given:
+   * The work whose turn it is, or undefined when there is none, no slot is
+   * free or the transport pauses. Its destination may have been suspended since the ticket was given:
    * the caller then disposes of it. Otherwise the caller calls begin().
    */
   take(): Turn | undefined {
-    while (this.busy < this.slots) {
+    while (this.busy < this.slots && this.pausedUntil_ms === undefined) {
       const line = this.#ring.shift();
       const work = line?.works.shift();
       if (!line || !work) return undefined;

@@ -26,6 +26,13 @@ test("the initial concurrency never exceeds the limit, and a rate delay means on
   assert.deepEqual([slow.concurrency.initial, slow.concurrency.limit, slow.rateDelay_ms], [1, 1, 120_000]);
 });
 
+test("a transport's own rate delay goes before the common one, 0 included", () => {
+  const slow = defaults(qmgrParams, { default_transport_rate_delay: "5s" });
+  const value = set({ smtp_transport_rate_delay: "0", relay_transport_rate_delay: "1m" });
+  const delays = ["smtp", "relay", "other"].map((name) => transportLimits(name, slow, value).transportDelay_ms);
+  assert.deepEqual(delays, [0, 60_000, 5000]);
+});
+
 test("0 is no limit", () => {
   const none = transportLimits(
     "smtp",

@@ -2,12 +2,15 @@ import type { Param } from "../conf/param.ts";
 import type { ConcurrencyLimits } from "./concurrency.ts";
 import { type QmgrConf, transportParams } from "./params.ts";
 
-/** What holds for every destination of one transport. */
+/** What holds for one transport, and for every destination of it. */
 export interface TransportLimits {
   readonly concurrency: ConcurrencyLimits;
   /** Recipients in one delivery; Infinity for no limit. */
   readonly recipients: number;
+  /** Pause after each delivery to one destination. */
   readonly rateDelay_ms: number;
+  /** Pause after each delivery over the transport, whatever the destination. */
+  readonly transportDelay_ms: number;
 }
 
 /** The expanded text of `TRANSPORT_SUFFIX`; undefined or "" where it is not set. */
@@ -25,6 +28,7 @@ export function transportLimits(transport: string, conf: QmgrConf, value: Transp
   };
   const p = transportParams;
   const rateDelay_s = own("destination_rate_delay", p.destination_rate_delay, conf.default_destination_rate_delay);
+  const transportDelay_s = own("transport_rate_delay", p.transport_rate_delay, conf.default_transport_rate_delay);
   const recipients = own(
     "destination_recipient_limit",
     p.destination_recipient_limit,
@@ -44,6 +48,7 @@ export function transportLimits(transport: string, conf: QmgrConf, value: Transp
   return {
     recipients: recipients === 0 ? Number.POSITIVE_INFINITY : recipients,
     rateDelay_ms: rateDelay_s * 1000,
+    transportDelay_ms: transportDelay_s * 1000,
     concurrency: {
       limit,
       initial: limit !== 0 ? Math.min(initial, limit) : initial,

@@ -95,6 +95,12 @@ export const qmgrParams = {
     since: "0.1",
     doc: "A pause between two deliveries to one destination, which are then made one at a time. TRANSPORT_destination_rate_delay sets it for one transport.",
   }),
+  default_transport_rate_delay: time({
+    default: "0s",
+    min: 0,
+    since: "0.1",
+    doc: "A pause between two deliveries over one transport, whatever their destinations, which are then made one at a time. TRANSPORT_transport_rate_delay sets it for one transport.",
+  }),
   defer_transports: list({
     default: "",
     since: "0.1",
@@ -132,6 +138,7 @@ export const transportParams = {
   destination_concurrency_positive_feedback: qmgrParams.default_destination_concurrency_positive_feedback,
   destination_concurrency_negative_feedback: qmgrParams.default_destination_concurrency_negative_feedback,
   destination_rate_delay: qmgrParams.default_destination_rate_delay,
+  transport_rate_delay: qmgrParams.default_transport_rate_delay,
 } as const satisfies Params;
 
 export type QmgrConf = Values<typeof qmgrParams>;

@@ -349,6 +349,65 @@ test("a rate delay separates deliveries to one destination", async () => {
   assert.equal(w.pending.length, 1);
 });
 
+test("a transport rate delay separates all deliveries over one transport, whatever the destination", async () => {
+  const w = await world({ transport: { smtp_transport_rate_delay: "10s" } });
+  for (let n = 0; n < 3; n++) await w.send("a@example.org", `b@d${n}.example`);
+  assert.equal(w.pending.length, 1);
+  w.next().answer(ok);
+  await w.advance(9_000);
+  assert.equal(w.pending.length, 0);
+  await w.advance(1_000);
+  assert.deepEqual(
+    w.pending.flatMap(({ addresses }) => addresses),
+    ["b@d1.example"],
+  );
+  await w.advance(60_000);
+  assert.equal(w.pending.length, 1, "and one at a time, however long that takes");
+});
+
+test("a reload neither shortens nor prolongs a rate delay", async () => {
+  for (const transport of [{ smtp_destination_rate_delay: "100s" }, { smtp_transport_rate_delay: "100s" }]) {
+    const queue = new MemoryQueue();
+    let w = await world({ queue, owner: "g0", transport });
+    w.scheduler.start();
+    await w.send("a@example.org", "b0@example.com");
+    await w.send("a@example.org", "b1@example.com");
+    w.next().answer(ok);
+    for (let generation = 1; generation <= 4; generation++) {
+      await w.advance(20_000);
+      const state = JSON.parse(JSON.stringify(w.scheduler.stateForSuccessor()));
+      await w.scheduler.close();
+      w = await world({ queue, owner: `g${generation}`, clock: w.clock, transport });
+      w.scheduler.restore(state);
+      w.scheduler.start();
+    }
+    await w.advance(19_000);
+    assert.equal(w.pending.length, 0);
+    await w.advance(1_000);
+    assert.deepEqual(w.next().addresses, ["b1@example.com"]);
+  }
+});
+
+test("a delivery that is under way at a reload counts for the rate delay", async () => {
+  for (const transport of [{ smtp_destination_rate_delay: "100s" }, { smtp_transport_rate_delay: "100s" }]) {
+    const queue = new MemoryQueue();
+    const w = await world({ queue, owner: "old", transport });
+    await w.send("a@example.org", "b0@example.com");
+    await w.send("a@example.org", "b1@example.com");
+    const state = JSON.parse(JSON.stringify(w.scheduler.stateForSuccessor()));
+    const closed = w.scheduler.close();
+    w.next().answer(ok);
+    await closed;
+    const next = await world({ queue, owner: "new", clock: w.clock, transport });
+    next.scheduler.restore(state);
+    next.scheduler.start();
+    await next.advance(99_000);
+    assert.equal(next.pending.length, 0);
+    await next.advance(1_000);
+    assert.equal(next.pending.length, 1);
+  }
+});
+
 test("with a recipient limit of 1, limits hold for each recipient, extensions aside", async () => {
   const w = await world({
     transport: { smtp_destination_recipient_limit: "1", smtp_destination_concurrency_limit: "1" },
