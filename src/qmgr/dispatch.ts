@@ -40,8 +40,11 @@ interface DispatchOptions {
 
 /** How many destinations the store is told to leave out. */
 const maxExcluded = 1000;
-/** A destination may hold this share of the active set; its further mail is left in the store until it has less than `relief`. */
-const share = 0.8;
+/**
+ * A destination may hold this share of the active set; its further mail is left in the store until it has less than `relief`.
+ * An active set that is full by as much is full, as far as senders are concerned: all of it may be for one smarthost.
+ */
+export const share = 0.8;
 const relief = 0.5;
 
 /**

@@ -101,6 +101,13 @@ export const qmgrParams = {
     since: "0.1",
     doc: "A pause between two deliveries over one transport, whatever their destinations, which are then made one at a time. TRANSPORT_transport_rate_delay sets it for one transport.",
   }),
+  in_flow_delay: time({
+    default: "1s",
+    min: 0,
+    max: 10,
+    since: "0.1",
+    doc: "How long a message on its way in may be made to wait, before it is acknowledged, while there are four fifths of qmgr_message_active_limit in memory; it waits no longer once a message has gone out for it. 0 for not at all.",
+  }),
   defer_transports: list({
     default: "",
     since: "0.1",

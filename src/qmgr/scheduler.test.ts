@@ -442,6 +442,45 @@ test("what is accepted beyond the active limit waits in the store and is deliver
   assert.equal(w.lines(/removed/).length, 200);
 });
 
+test("while the active set is full, what comes in waits for what goes out, in order, or for in_flow_delay", async () => {
+  for (const domains of [1, 8]) {
+    const w = await world({ conf: { qmgr_message_active_limit: "10", in_flow_delay: "1s" } });
+    w.scheduler.start();
+    const sendOne = (n: number) => w.send("a@example.org", `b${n}@d${n % domains}.example`);
+    for (let n = 0; n < 8; n++) {
+      assert.equal(w.scheduler.admission(), undefined);
+      await sendOne(n);
+    }
+    const entered: string[] = [];
+    for (const name of ["first", "second"]) void w.scheduler.admission()?.then(() => entered.push(name));
+    await sendOne(8);
+    await quiet();
+    assert.deepEqual(entered, []);
+    w.next().answer(ok);
+    await quiet();
+    assert.deepEqual(entered, ["first"], `${domains} destinations`);
+    await w.advance(999);
+    assert.deepEqual(entered, ["first"]);
+    await w.advance(1);
+    assert.deepEqual(entered, ["first", "second"]);
+  }
+});
+
+test("a scheduler that closes makes nobody wait, and neither does in_flow_delay = 0", async () => {
+  const none = await world({ conf: { qmgr_message_active_limit: "1", in_flow_delay: "0" } });
+  await none.send("a@example.org", "b@example.com");
+  assert.equal(none.scheduler.admission(), undefined);
+  const w = await world({ conf: { qmgr_message_active_limit: "1" } });
+  await w.send("a@example.org", "b@example.com");
+  let entered = 0;
+  for (let n = 0; n < 3; n++) void w.scheduler.admission()?.then(() => entered++);
+  void w.scheduler.close();
+  await quiet();
+  assert.equal(entered, 3);
+  assert.equal(w.scheduler.admission(), undefined);
+  w.next().answer(ok);
+});
+
 test("small messages get in while a large mailing fills the recipient limit", async () => {
   const w = await world({ conf: { qmgr_message_recipient_limit: "50", qmgr_message_recipient_minimum: "5" } });
   w.scheduler.start();

@@ -6,10 +6,11 @@ import type { Route } from "../routing/router.ts";
 import { ActiveMessage, ActiveSet } from "./active.ts";
 import { Assignment } from "./assignment.ts";
 import type { Destination, Work } from "./destination.ts";
-import { Dispatch } from "./dispatch.ts";
+import { Dispatch, share } from "./dispatch.ts";
 import { DueWatch } from "./due-watch.ts";
 import { describe, type SchedulerFigures } from "./figures.ts";
 import { Finish } from "./finish.ts";
+import { InFlow } from "./in-flow.ts";
 import type { SchedulerOptions } from "./options.ts";
 import { untriedLine } from "./recipient-line.ts";
 import { Settler } from "./settler.ts";
@@ -50,6 +51,7 @@ export class Scheduler {
   readonly #assignment: Assignment;
   readonly #dispatch: Dispatch;
   readonly #finish: Finish;
+  readonly #inFlow: InFlow;
   #closing = false;
   #stopped = false;
   #waitingForClose: (() => void)[] = [];
@@ -65,6 +67,11 @@ export class Scheduler {
     this.#errorLog = log.as("error");
     this.#store = store;
     this.#active = new ActiveSet(conf);
+    this.#inFlow = new InFlow({
+      clock,
+      delay_ms: conf.in_flow_delay * 1000,
+      full: () => this.#active.size >= conf.qmgr_message_active_limit * share,
+    });
     this.#settler = new Settler({ store, clock, log, broken });
     this.#dispatch = new Dispatch({
       conf,
@@ -119,6 +126,11 @@ export class Scheduler {
     this.#watch.start();
   }
 
+  /** To be waited for before a message is accepted: pressure on those who bring more than goes out. Undefined where nobody has to wait. */
+  admission(): Promise<void> | undefined {
+    return this.#inFlow.enter();
+  }
+
   /** A message that was just accepted and is ours. Its delivery may begin before this returns. */
   enqueue(envelope: Envelope): void {
     if (envelope.held || this.#stopped) return;
@@ -168,6 +180,7 @@ export class Scheduler {
       this.#closing = true;
       this.#watch.stop();
       this.#dispatch.end();
+      this.#inFlow.end();
       this.#waitingForClose.push(resolve);
       for (const message of [...this.#active.values()]) this.#progressed(message);
       this.#closeIfDone();
@@ -312,6 +325,7 @@ export class Scheduler {
 
   #finished(message: ActiveMessage, settled: Settled | undefined, nextAttempt_ms: number): void {
     this.#active.delete(message);
+    this.#inFlow.left();
     if (settled?.applied) {
       if (settled.gone) this.#log.info(`${message.envelope.id}: removed`);
       else this.#watch.dueAt(nextAttempt_ms);
@@ -336,6 +350,7 @@ export class Scheduler {
   #broken(error: unknown): void {
     if (this.#stopped) return;
     this.#stopped = true;
+    this.#inFlow.end();
     this.#settler.stop();
     this.#watch.stop();
     this.#dispatch.end();

@@ -97,6 +97,7 @@ export class Relay {
       cleanup,
       store,
       log: log.as("cleanup"),
+      admission: () => this.scheduler.admission(),
       accepted: (each) => this.#accepted(each),
       failed: parts.failed,
     };

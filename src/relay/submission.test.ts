@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import type { Cleanup } from "../cleanup/cleanup.ts";
 import { memoryLog } from "../log/log.ts";
 import type { Submission } from "../pickup/pickup.ts";
@@ -85,7 +86,7 @@ async function world(addresses: readonly string[], refuses: (count: number) => E
     }),
   } as unknown as Cleanup;
   const parts: SubmissionParts = {
-    ...{ cleanup, store, log },
+    ...{ cleanup, store, log, admission: () => undefined },
     accepted: ({ id }) => accepted.push(id),
     failed: (error) => failures.push(error),
   };
@@ -142,4 +143,16 @@ test("what is in the queue is taken, whatever goes wrong behind it", async () =>
   const reject = async () => [];
   assert.deepEqual(await beginSubmission(submission, { ...w.parts, reject }, "me").finish(), { kind: "taken" });
   assert.equal(w.log.lines.filter((line) => line.includes("a bug")).length, 3);
+});
+
+test("a message waits for its admission before it is stored", async () => {
+  const w = await world(three, () => undefined);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const reject = async () => [];
+  const taken = beginSubmission(submission, { ...w.parts, reject, admission: () => promise }, "me").finish();
+  for (let turn = 0; turn < 12; turn++) await setImmediate();
+  assert.deepEqual(w.accepted, []);
+  resolve();
+  assert.deepEqual(await taken, { kind: "taken" });
+  assert.equal(w.accepted.length, 3);
 });

@@ -14,6 +14,8 @@ import type { RejectedSubmission } from "./rejected.ts";
 export interface SubmissionParts {
   readonly cleanup: Cleanup;
   readonly store: Pick<QueueStore, "acceptAll" | "nextId">;
+  /** Waited for before a message is accepted, where there is something to wait for. */
+  readonly admission: () => Promise<void> | undefined;
   /** Called with what was accepted, after that. */
   readonly accepted: (envelope: Envelope) => void;
   /** Called when the store answers nothing any more. */
@@ -73,6 +75,8 @@ export function openIntake(transaction: Transaction, parts: SubmissionParts, fac
 }
 
 async function commit(message: CleanupMessage, id: string, parts: SubmissionParts): Promise<IntakeResult> {
+  const admission = parts.admission();
+  if (admission) await admission;
   const finished = message.finish();
   const result = finished instanceof Promise ? await finished : finished;
   if (result.kind === "reject") return refused(result.reply);
@@ -144,6 +148,8 @@ export function beginSubmission(
       return message.data(bytes);
     },
     async finish(): Promise<SubmissionResult> {
+      const admission = parts.admission();
+      if (admission) await admission;
       const finished = message.finish();
       const result: CleanupResult = finished instanceof Promise ? await finished : finished;
       if (result.kind === "messages") return outcome(await store(result.messages, source, parts));
