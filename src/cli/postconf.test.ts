@@ -8,7 +8,8 @@ import { testIo } from "./test-io.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "postconf-"));
 after(() => rmSync(directory, { recursive: true }));
-writeFileSync(join(directory, "master.cf"), "smtp inet n - n - - smtpd\n");
+const master = join(directory, "master.cf");
+writeFileSync(master, "smtp inet n - n - - smtpd\n");
 const main = join(directory, "main.cf");
 
 async function run(
@@ -45,13 +46,22 @@ describe("postconf", () => {
     assert.equal(readFileSync(main, "latin1"), "a = \xff\nb = \xc3\xa9\n");
   });
 
-  for (const option of ["-M", "-P", "-X", "-#", "-F", "-m"]) {
-    it(`${option} is refused by name`, async () => {
-      const { status, err } = await run([option, "x"]);
-      assert.equal(status, 1);
-      assert.match(err, new RegExp(`^postconf: fatal: option ${option} is not supported by this version`));
-    });
-  }
+  it("-j shows a JSON object a line, of main.cf and of master.cf", async () => {
+    writeFileSync(main, 'relayhost = "x\\y\tz"\n');
+    assert.equal((await run(["-nj", "relayhost"])).out, '{"relayhost": "\\"x\\\\y\\tz\\""}\n');
+    assert.equal((await run(["-Mj"])).out, '{"smtp/inet": "smtp inet n - n - - smtpd"}\n');
+    assert.equal((await run(["-Fj", "*/*/command"])).out, '{"smtp/inet/command": "smtpd"}\n');
+    const { err } = await run(["-jf"]);
+    assert.equal(err, "postconf: fatal: with option -j, do not specify -f\n");
+  });
+
+  it("an edit of a service keeps the braces around its first argument", async () => {
+    writeFileSync(master, "# kept\nx unix - n n - - pipe -o a=b {two words} {three more words}\n");
+    assert.equal((await run(["-F", "x/unix/process_limit=3"])).status, 0);
+    const after = "x          unix  -       n       n       -       3       pipe\n";
+    assert.equal(readFileSync(master, "utf8"), `# kept\n${after}    -o a=b\n    {two words} {three more words}\n`);
+    writeFileSync(master, "smtp inet n - n - - smtpd\n");
+  });
 
   it("an option that there is not shows the usage", async () => {
     const { status, err } = await run(["-Z"]);

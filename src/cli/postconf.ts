@@ -5,17 +5,21 @@ import { Settings } from "../conf/settings.ts";
 import { file_limit, LineTooLong, splitNameValue } from "../conf/text.ts";
 import { allParams } from "../relay/params.ts";
 import { readWhole } from "../runtime/files.ts";
-import { getopt } from "./getopt.ts";
 import type { CommandIo } from "./io.ts";
-import { EditError, editText, parseEdits, rewriteFile, systemText } from "./postconf/edit.ts";
-import { type MasterEntry, masterEntries } from "./postconf/master-entries.ts";
+import { EditError, type EditMode, editText, parseEdits, rewriteFile, systemText } from "./postconf/edit.ts";
+import { foldLine, jsonLine } from "./postconf/format.ts";
+import { editMaster, type MasterMode, parseMasterEdits } from "./postconf/master-edit.ts";
+import { EntryError, type MasterEntry, masterEntries } from "./postconf/master-entries.ts";
+import { shownEntries, shownFields, shownServiceParameters } from "./postconf/master-show.ts";
 import { MacroError, ParameterTable } from "./postconf/parameter-table.ts";
+import { parseRequest, type Request, RequestError } from "./postconf/request.ts";
 
 /**
- * postconf(1): shows and edits main.cf, with Postfix's own options and output.
+ * postconf(1): shows and edits main.cf and master.cf, with Postfix's own options and output.
  *
- *   postconf [-c directory] [-C class] [-dfhHnpqvx] [-o name=value] [name ...]
- *   postconf [-c directory] [-e] name=value ...
+ *   postconf [-c directory] [-C class] [-dfhHjnpqvx] [-o name=value] [name ...]
+ *   postconf [-c directory] -M|-F|-P [-fhHjqvx] [-o name=value] [name/type ...]
+ *   postconf [-c directory] [-M|-F|-P] [-e|-X|-#] name[=value] ...
  *
  * Files are taken as bytes, a character a byte, so that what is not UTF-8 is
  * shown and kept as it is. Exit status 0, or 1 after "postconf: fatal: …".
@@ -26,13 +30,18 @@ export async function postconf(args: readonly string[], io: CommandIo): Promise<
     await run(args, io, warn);
     return 0;
   } catch (error) {
-    if (!(error instanceof Fatal || error instanceof MacroError || error instanceof EditError)) throw error;
+    if (!expected.some((each) => error instanceof each)) throw error;
+    if (!(error instanceof Error)) throw error;
+    if (error instanceof RequestError && error.notice !== undefined) io.err(`postconf: ${printable(error.notice)}\n`);
     io.err(`postconf: fatal: ${printable(error.message)}\n`);
     return 1;
   }
 }
 
 class Fatal extends Error {}
+
+/** Errors that are answers; others are mistakes of our own. */
+const expected = [Fatal, RequestError, MacroError, EditError, EntryError];
 
 type Warn = (text: string) => void;
 
@@ -42,103 +51,90 @@ const outward = (text: string) => Buffer.from(text, "latin1").toString();
 /** For messages: control characters, and what is not UTF-8, as "?". */
 const printable = (text: string) => outward(text).replace(/[\x00-\x1f\x7f\ufffd]/g, "?");
 
-interface Request {
-  readonly letters: ReadonlySet<string>;
-  readonly classes: ReadonlySet<string>;
+/** A command line, its texts as bytes, and where the files are. */
+interface Task extends Request {
   readonly directory: string;
   /** -c or MAIL_CONFIG was given. */
   readonly chosen: boolean;
-  readonly overrides: readonly string[];
-  readonly operands: readonly string[];
 }
 
 async function run(args: readonly string[], io: CommandIo, warn: Warn): Promise<void> {
-  const request = parseRequest(args, io);
-  if (request.letters.has("e")) await edit(request, io, warn);
-  else await show(request, io, warn);
-}
-
-const usage =
-  "usage: postconf [-c config_dir] [-C param_class] [-d (parameter defaults)] [-e (edit configuration)] [-f (fold lines)]" +
-  " [-h (no names)] [-H (no values)] [-n (non-default parameters)] [-o name=value (override parameter value)]" +
-  " [-p (main.cf, default)] [-q] [-v (verbose)] [-x (expand parameter values)] [name...]";
-
-/** What Postfix's postconf has and this one does not. */
-const refused = "aAbFjlmMPtTX#";
-
-function parseRequest(args: readonly string[], io: CommandIo): Request {
-  const { options, operands, problem } = getopt(args, "aAbc:C:deEfFhHjlmMno:pPqtT:vxX#");
-  const letters = new Set(options.map(({ letter }) => letter));
-  const lacking = [...letters].find((letter) => refused.includes(letter));
+  const request = parseRequest(args.map(inward));
+  const lacking = [...request.letters].find((letter) => "aAblmtT".includes(letter));
   if (lacking !== undefined) throw new Fatal(`option -${lacking} is not supported by this version of Postern`);
-  if (problem !== undefined) {
-    io.err(`postconf: ${problem}\n`);
-    throw new Fatal(usage);
-  }
-  const last = (letter: string) => options.findLast((each) => each.letter === letter)?.value;
-  const directory = last("c") ?? io.env.MAIL_CONFIG;
-  if (operands[0]?.includes("=")) letters.add("e");
-  checkCombination(letters);
-  if (letters.has("e") && operands.length === 0) throw new Fatal("-e requires name=value argument");
-  return {
-    letters,
-    classes: parseClasses(last("C")),
-    directory: inward(directory ?? io.directory),
-    chosen: directory !== undefined || io.directory !== "/etc/postfix",
-    overrides: options.filter(({ letter }) => letter === "o").map(({ value }) => inward(value)),
-    operands: operands.map(inward),
-  };
+  const directory = request.directory ?? inward(io.env.MAIL_CONFIG ?? io.directory);
+  const chosen = (request.directory ?? io.env.MAIL_CONFIG) !== undefined || io.directory !== "/etc/postfix";
+  const task = { ...request, directory, chosen };
+  const mode = editMode(request.letters);
+  const master = masterModes.find((letter) => request.letters.has(letter));
+  if (mode && request.operands.length === 0) throw new Fatal("missing service argument");
+  if (mode) await (master ? editServices(task, master, mode, io, warn) : edit(task, mode, io, warn));
+  else if (master) await showServices(task, master, io, warn);
+  else await show(task, io, warn);
 }
 
-/** Of each of these at most one makes sense. In the order in which the message lists them. */
-const exclusive = ["den", "ef", "ex", "deo", "ehH"];
+const masterModes = ["M", "F", "P"] as const;
 
-function checkCombination(letters: ReadonlySet<string>): void {
-  for (const group of exclusive) {
-    const given = [...group].filter((letter) => letters.has(letter));
-    if (given.length > 1) throw new Fatal(`specify one of ${given.map((letter) => `-${letter}`).join(" ")}`);
-  }
+function editMode(letters: ReadonlySet<string>): EditMode | undefined {
+  if (letters.has("e")) return "set";
+  if (letters.has("X")) return "remove";
+  return letters.has("#") ? "comment" : undefined;
 }
 
-function parseClasses(text = "all"): Set<string> {
-  const classes = new Set<string>();
-  for (const word of text
-    .toLowerCase()
-    .split(/[\s,]+/)
-    .filter(Boolean)) {
-    if (word === "all") for (const each of ["builtin", "service", "user"]) classes.add(each);
-    else if (["builtin", "service", "user"].includes(word)) classes.add(word);
-    else throw new Fatal(`unknown -C option value "${word}" in "${text}"`);
-  }
-  return classes;
-}
-
-async function edit({ directory, operands }: Request, io: CommandIo, warn: Warn): Promise<void> {
-  const edits = parseEdits(operands, warn);
+async function edit({ directory, operands }: Task, mode: EditMode, io: CommandIo, warn: Warn): Promise<void> {
+  const edits = parseEdits(operands, warn, mode);
   const path = `${directory}/main.cf`;
   await rewriteFile(io.runtime, outward(path), (text) =>
-    editText(text, edits, (name) => warn(`${path}: multiple entries for "${name}"`)),
+    editText(text, edits, (name) => warn(`${path}: multiple entries for "${name}"`), mode),
   );
 }
 
-async function show(request: Request, io: CommandIo, warn: Warn): Promise<void> {
-  const { letters, directory } = request;
+async function editServices(task: Task, master: MasterMode, mode: EditMode, io: CommandIo, warn: Warn): Promise<void> {
+  const requests = parseMasterEdits(task.operands, master, mode);
+  const path = `${task.directory}/master.cf`;
+  await rewriteFile(io.runtime, outward(path), (text) => editMaster(text, { path, master, mode, requests, warn }));
+}
+
+const views = { M: shownEntries, F: shownFields, P: shownServiceParameters };
+
+async function showServices(task: Task, master: MasterMode, io: CommandIo, warn: Warn): Promise<void> {
+  const { letters, operands } = task;
+  const entries = await readMaster(task.directory, io, warn, true);
+  const table = tableOf(task, await readMain(task, io, warn), entries, io, warn);
+  table.findUserParameters();
+  const expand = letters.has("x") ? (value: string, entry: MasterEntry) => table.expand(value, entry) : undefined;
+  const text = views[master]({ entries, patterns: operands, letters, expand, warn });
+  io.out(Buffer.from(text, "latin1"));
+  if (!letters.has("q")) table.flagUnusedOfServices();
+}
+
+async function show(task: Task, io: CommandIo, warn: Warn): Promise<void> {
+  const { letters } = task;
   const defaults = letters.has("d");
-  const written = defaults ? new Map<string, Setting>() : await readMain(request, io, warn);
-  const entries = await readMaster(directory, io, warn);
+  const written = defaults ? new Map<string, Setting>() : await readMain(task, io, warn);
+  const table = tableOf(task, written, await readMaster(task.directory, io, warn, false), io, warn);
+  if (!defaults) table.findUserParameters();
+  // After a fatal error nothing is shown.
+  io.out(Buffer.from(shownParameters(task, table, warn), "latin1"));
+  if (!defaults && !letters.has("q")) table.flagUnused();
+}
+
+function tableOf(
+  { directory }: Task,
+  written: ReadonlyMap<string, Setting>,
+  entries: readonly MasterEntry[],
+  io: CommandIo,
+  warn: Warn,
+): ParameterTable {
   const { host, processes } = io.runtime;
   const facts = { name: host.name(), interfaces: host.interfaces() };
   const settings = new Settings({ written, declared: allParams, host: facts, directory: inward(io.directory) });
   const process = { name: "postconf", id: processes.pid };
-  const table = new ParameterTable({ settings, declared: allParams, entries, directory, warn }, written, process);
-  if (!defaults) table.findUserParameters();
-  // After a fatal error nothing is shown.
-  io.out(Buffer.from(shownParameters(request, table, warn), "latin1"));
-  if (!defaults && !letters.has("q")) table.flagUnused();
+  return new ParameterTable({ settings, declared: allParams, entries, directory, warn }, written, process);
 }
 
 async function readMain(
-  { directory, chosen, overrides }: Request,
+  { directory, chosen, overrides }: Task,
   io: CommandIo,
   warn: Warn,
 ): Promise<Map<string, Setting>> {
@@ -168,12 +164,19 @@ async function readMain(
   return written;
 }
 
-async function readMaster(directory: string, io: CommandIo, warn: Warn): Promise<readonly MasterEntry[]> {
+/** The services of master.cf; without the file none, unless it is `needed`. */
+async function readMaster(
+  directory: string,
+  io: CommandIo,
+  warn: Warn,
+  needed: boolean,
+): Promise<readonly MasterEntry[]> {
   const path = `${directory}/master.cf`;
   let text: string;
   try {
     text = (await readWhole(io.runtime.files, outward(path), file_limit)).bytes.toString("latin1");
   } catch (error) {
+    if (needed) throw new Fatal(`open ${path}: ${systemText(error)}`);
     warn(`open ${path}: ${systemText(error)}`);
     return [];
   }
@@ -181,11 +184,11 @@ async function readMaster(directory: string, io: CommandIo, warn: Warn): Promise
     return masterEntries(text, path, warn);
   } catch (error) {
     if (error instanceof LineTooLong) throw new Fatal(`file ${path}: line ${error.line}: ${error.message}`);
-    throw new Fatal(error instanceof Error ? error.message : String(error));
+    throw error;
   }
 }
 
-function shownParameters({ letters, classes, operands }: Request, table: ParameterTable, warn: Warn): string {
+function shownParameters({ letters, classes, operands }: Task, table: ParameterTable, warn: Warn): string {
   let text = "";
   const all = operands.length === 0;
   for (const name of all ? [...table.known.keys()].sort() : operands) {
@@ -199,7 +202,7 @@ function shownParameters({ letters, classes, operands }: Request, table: Paramet
     if (value === undefined) continue;
     const shown = letters.has("x") && !unexpanded.has(name) ? table.expand(value) : value;
     const line = letters.has("H") ? name : letters.has("h") ? shown : `${name} = ${shown}`;
-    text += `${foldLine(line, letters.has("f"))}\n`;
+    text += `${letters.has("j") ? jsonLine(name, shown) : foldLine(line, letters.has("f"))}\n`;
   }
   return text;
 }
@@ -207,23 +210,4 @@ function shownParameters({ letters, classes, operands }: Request, table: Paramet
 /** Listed only where it is set or supported: one looks for the parameters of Postfix 3.7. */
 function isNewer(name: string, table: ParameterTable): boolean {
   return postfixParameters().get(name)?.newer === true && !table.written.has(name) && !Object.hasOwn(allParams, name);
-}
-
-const width = 80;
-const indent = "    ";
-
-/** One space between words; with `fold`, lines shorter than 80, where words allow it. */
-function foldLine(text: string, fold: boolean): string {
-  let folded = "";
-  let length = 0;
-  for (const word of text.split(/[ \t\r\n]+/).filter(Boolean)) {
-    if (length > 0) {
-      const fits = !fold || length + word.length < width;
-      folded += fits ? " " : `\n${indent}`;
-      length = fits ? length + 1 : indent.length;
-    }
-    folded += word;
-    length += word.length;
-  }
-  return folded;
 }

@@ -266,7 +266,8 @@ function parseArguments(fields: readonly string[], file: string, line: number, p
   return { args, overrides };
 }
 
-function withoutBraces(text: string, problem: Report): string {
+/** What stands between braces, without white space at its ends; `problem` is told in Postfix's words what is wrong with them. */
+export function withoutBraces(text: string, problem: Report): string {
   let depth = 0;
   let close = -1;
   for (let at = 0; at < text.length && close < 0; at++) {

@@ -16,6 +16,7 @@ import { allParams } from "../../src/relay/params.ts";
 import { randomBelow, seededRandom } from "../../src/runtime/random.ts";
 import { realRuntime } from "../../src/runtime/real.ts";
 import { type Case, cases, masterCf } from "./postconf-cases.ts";
+import { masterCases } from "./postconf-master-cases.ts";
 
 const debian = "/usr/sbin/postconf";
 const skip = existsSync(debian) ? false : "Debian's postconf is not installed";
@@ -97,8 +98,10 @@ async function compare(each: Case, args: readonly string[]): Promise<void> {
   assert.equal(mine.status, debians.status, what);
   if (debians.status === 0) assert.deepEqual(mine.err, debians.err, what);
   else assert.equal(fatal(mine), fatal(debians), what);
-  const file = (directory: string) => readFileSync(join(directory, "main.cf"), "latin1");
-  assert.equal(file(both.ours), file(both.theirs), `${what}: main.cf afterwards`);
+  for (const name of ["main.cf", "master.cf"]) {
+    const file = (directory: string) => readFileSync(join(directory, name), "latin1");
+    assert.equal(file(both.ours), file(both.theirs), `${what}: ${name} afterwards`);
+  }
 }
 
 /** Where a declared default is another text than that of Debian's postconf -d, and why. */
@@ -125,8 +128,8 @@ function fatal({ err }: Outcome): string | undefined {
   return err.find((line) => /: fatal: /.test(line))?.replace(/dictionary \w+: /, "");
 }
 
-describe("postconf prints and edits as Debian's does", { skip, concurrency: 8 }, () => {
-  for (const each of cases) {
+describe("postconf prints and edits as Debian's does", { skip, concurrency: 16 }, () => {
+  for (const each of [...cases, ...masterCases]) {
     it(each.name, async () => {
       for (const args of each.runs ?? [["-n"], ["-nx"]]) await compare(each, args);
     });

@@ -1,61 +1,101 @@
-import { file_limit, space, splitNameValue } from "../../conf/text.ts";
+import { file_limit, splitNameValue, trimSpace } from "../../conf/text.ts";
 import { errorCode, type Files, openFlags, readWhole } from "../../runtime/files.ts";
 import type { Random } from "../../runtime/random.ts";
 
 /** Why an edit was refused, in Postfix's words where it has any. */
 export class EditError extends Error {}
 
+/** What -e, -X and -# do to what they name: set it, take it out, or make a comment of it. */
+export type EditMode = "set" | "remove" | "comment";
+
 /**
- * The assignments of a `postconf -e` command line; the last of a name counts.
- * Throws EditError.
+ * The assignments of a `postconf -e` command line, or the names of one of -X
+ * or -#, with "" for a value; the last of a name counts. Throws EditError.
  */
-export function parseEdits(args: readonly string[], warn: (text: string) => void): Map<string, string> {
+export function parseEdits(
+  args: readonly string[],
+  warn: (text: string) => void,
+  mode: EditMode = "set",
+): Map<string, string> {
   const edits = new Map<string, string>();
   for (const arg of args) {
     if (arg.includes("\n")) throw new EditError("-e, -X, or -# accepts no multi-line input");
     const text = arg.replace(/^[ \t\r\v\f]+/, "");
     if (text.startsWith("#")) throw new EditError("-e, -X, or -# accepts no comment input");
-    const parsed = splitNameValue(text);
-    if (parsed.error !== undefined) throw new EditError(`${parsed.error}: "${text}"`);
-    const earlier = edits.get(parsed.name);
-    if (earlier !== undefined) warn(`ignoring earlier request: '${parsed.name} = ${earlier}'`);
-    edits.set(parsed.name, parsed.value);
+    const { name, value } = mode === "set" ? assignment(text) : { name: bareName(text), value: "" };
+    const earlier = edits.get(name);
+    if (mode === "set" && earlier !== undefined) warn(`ignoring earlier request: '${name} = ${earlier}'`);
+    edits.set(name, value);
   }
   return edits;
 }
 
+function assignment(text: string): { readonly name: string; readonly value: string } {
+  const parsed = splitNameValue(text);
+  if (parsed.error !== undefined) throw new EditError(`${parsed.error}: "${text}"`);
+  return parsed;
+}
+
+function bareName(text: string): string {
+  if (text === "") throw new EditError("-X or -# requires non-blank parameter names");
+  if (text.includes("=")) throw new EditError("-X or -# requires parameter names without value");
+  return trimSpace(text);
+}
+
 /**
  * The text of a main.cf with the edits made: each definition of a name is
- * replaced where it stands, its continuation lines dropped; what is not there
- * yet is appended, sorted. Comments and everything else stay as they are.
+ * replaced where it stands, its continuation lines dropped, and what is not
+ * there yet is appended, sorted; or each is dropped, or made a comment, with
+ * its continuation lines. Comments and everything else stay as they are.
  * `repeated` is called once for a name with several definitions.
  */
-export function editText(text: string, edits: ReadonlyMap<string, string>, repeated: (name: string) => void): string {
+export function editText(
+  text: string,
+  edits: ReadonlyMap<string, string>,
+  repeated: (name: string) => void,
+  mode: EditMode = "set",
+): string {
   const found = new Map<string, number>();
   const kept: string[] = [];
-  let replacing = false;
-  for (const line of text.match(/[^\n]*\n|[^\n]+$/g) ?? []) {
-    const whole = line.endsWith("\n") ? line : `${line}\n`;
-    const visible = whole.search(/[^ \t\r\n\v\f]/);
-    if (visible < 0 || whole[visible] === "#") {
-      kept.push(whole);
-    } else if (visible > 0 || space.test(whole[0] ?? "")) {
-      if (!replacing) kept.push(whole);
-    } else {
-      const name = /^[^ \t\r\n=]*/.exec(whole)?.[0] ?? "";
+  let editing = false;
+  for (const { line, kind } of physicalLines(text)) {
+    if (kind === "start") {
+      const name = /^[^ \t\r\n=]*/.exec(line)?.[0] ?? "";
       const value = edits.get(name);
-      replacing = value !== undefined;
-      kept.push(value === undefined ? whole : `${name} = ${value}\n`);
-      if (value === undefined) continue;
-      const count = (found.get(name) ?? 0) + 1;
-      found.set(name, count);
-      if (count === 2) repeated(name);
+      editing = value !== undefined;
+      if (editing) {
+        const count = (found.get(name) ?? 0) + 1;
+        found.set(name, count);
+        if (count === 2) repeated(name);
+        if (mode === "set") kept.push(`${name} = ${value}\n`);
+      }
+    }
+    if (kind === "other" || !editing) kept.push(line);
+    else if (mode === "comment") kept.push(`#${line}`);
+  }
+  if (mode === "set") {
+    for (const name of [...edits.keys()].sort()) {
+      if (!found.has(name)) kept.push(`${name} = ${edits.get(name)}\n`);
     }
   }
-  for (const name of [...edits.keys()].sort()) {
-    if (!found.has(name)) kept.push(`${name} = ${edits.get(name)}\n`);
-  }
   return kept.join("");
+}
+
+/** A line as it stands in a file, and whether it starts a logical line, goes on with one, or is neither (empty, a comment). */
+export interface PhysicalLine {
+  /** With its newline. */
+  readonly line: string;
+  readonly kind: "start" | "continued" | "other";
+}
+
+/** The lines of main.cf or master.cf. The last gets a newline where it has none. */
+export function physicalLines(text: string): PhysicalLine[] {
+  return (text.match(/[^\n]*\n|[^\n]+$/g) ?? []).map((each) => {
+    const line = each.endsWith("\n") ? each : `${each}\n`;
+    const visible = line.search(/[^ \t\r\n\v\f]/);
+    if (visible < 0 || line[visible] === "#") return { line, kind: "other" };
+    return { line, kind: visible > 0 ? "continued" : "start" };
+  });
 }
 
 interface EditWorld {

@@ -146,11 +146,17 @@ export class ParameterTable {
 
   /** Warnings about what is written and known to nobody, main.cf's first. */
   flagUnused(): void {
-    const { warn, entries } = this.#options;
+    const { warn } = this.#options;
     for (const name of [...this.written.keys()].sort()) {
       if (!this.known.has(name))
         warn(`${this.#file(undefined)}: unused parameter: ${name}=${this.written.get(name)?.value}`);
     }
+    this.flagUnusedOfServices();
+  }
+
+  /** Those about master.cf. */
+  flagUnusedOfServices(): void {
+    const { warn, entries } = this.#options;
     for (const entry of entries) {
       for (const name of [...entry.overrides.keys()].sort()) {
         if (this.known.has(name) || this.#localNames(entry).has(name)) continue;
@@ -164,10 +170,11 @@ export class ParameterTable {
     return this.written.get(name)?.value ?? this.known.get(name)?.fallback();
   }
 
-  /** A value with its `$` expanded. Throws MacroError, after a warning. */
-  expand(value: string): string {
+  /** A value with its `$` expanded, as a service sees it where one is given. Throws MacroError, after a warning. */
+  expand(value: string, entry?: MasterEntry): string {
+    const own = new Map(entry && [...entry.overrides, ["process_name", entry.command], ["service_name", entry.name]]);
     try {
-      return expand(value, (name) => this.value(name));
+      return expand(value, (name) => own.get(name) ?? this.value(name));
     } catch (error) {
       if (!(error instanceof ExpansionError)) throw error;
       this.#options.warn(error.message);
