@@ -8,7 +8,7 @@ import type { ByteOptions, ByteTable } from "../table/byte-table.ts";
 import { Entries } from "../table/entries.ts";
 import { errorText } from "../table/error-text.ts";
 import { foldBytes } from "../table/fold.ts";
-import { parseReference, type Reference, tableType } from "../table/open.ts";
+import { openByteTable, parseReference, type Reference, tableType } from "../table/open.ts";
 import { printable } from "../table/printable.ts";
 import { LogicalLines, type TakeLine } from "../table/source.ts";
 import { type TableContext, TableError } from "../table/table.ts";
@@ -77,6 +77,8 @@ interface Opened {
   /** What the file is called, where Postfix says that instead. */
   readonly shown: string;
   readonly table: ByteTable;
+  /** Keys are not folded. */
+  readonly patterns: boolean;
 }
 
 class TableRun {
@@ -207,8 +209,8 @@ class TableRun {
       ...(this.#options.valuesFromFiles ? { convert: (value, where) => this.#fromFiles(value, where) } : {}),
     };
     const { index } = found.files(name);
-    const table = await found.openBytes(name, this.#context(), options);
-    return { type, name, shown: index ?? name, table };
+    const table = await openByteTable(reference, this.#context(), options);
+    return { type, name, shown: index ?? name, table, patterns: table.patterns ?? found.patterns };
   }
 
   #context(): TableContext {
@@ -223,16 +225,20 @@ class TableRun {
         }
       },
       warn: this.#warn,
+      env: this.#io.env,
+      random: this.#io.runtime.random,
     };
   }
 
   /** The value as it is printed; says what is odd about it. `name`: the table's, where an empty value is reported. */
-  #find({ type, shown, table }: Opened, key: Buffer, name: string): Buffer | undefined {
+  #find({ type, shown, table, patterns }: Opened, key: Buffer, name: string): Buffer | undefined {
     if (this.#utf8 && !isUtf8(key)) {
       this.#warn(`${type}:${shown}: non-UTF-8 key "${printable(key)}": ${notUtf8}`);
       return undefined;
     }
-    let value = table.find(this.#options.fold ? foldBytes(key, this.#utf8) : key);
+    let value = answered(`${type}:${name}`, () =>
+      table.find(this.#options.fold && !patterns ? foldBytes(key, this.#utf8) : key),
+    );
     if (value === undefined) return undefined;
     if (this.#utf8 && !isUtf8(value)) {
       this.#warn(`${type}:${shown}: key "${printable(key)}": non-UTF-8 value "${printable(value)}": ${notUtf8}`);
@@ -257,11 +263,12 @@ class TableRun {
 
   async #list(): Promise<number> {
     const { type, name, shown, table } = await this.#open(this.#reference(this.#operands[0] ?? ""));
-    if (!table.entries) throw new Fatal(`table ${type}:${shown}: sequence operation is not supported`);
+    const entries = table.entries?.bind(table);
+    if (!entries) throw new Fatal(`table ${type}:${shown}: sequence operation is not supported`);
     const output = new Output(this.#io);
     const separator = Buffer.from(this.#program.separator);
     try {
-      for (const [key, stored] of table.entries()) {
+      for (const [key, stored] of answered(`${type}:${shown}`, entries)) {
         if (key.length === 0) this.#warn(`table ${type}:${name}: empty lookup key value is not allowed`);
         else if (stored.length === 0) this.#warnEmpty(`${type}:${name}`, key);
         const value = this.#options.valuesFromFiles ? fromBase64(stored) : stored;
@@ -292,7 +299,7 @@ class TableRun {
         if (await this.#deleteFromHash(name, keys)) found = true;
         continue;
       }
-      const what = type === "static" ? `table static:${name}: delete operation is not supported` : undefined;
+      const what = undeletable(type, name);
       throw new Fatal(what ?? `${type}:${name} map requires O_RDONLY access mode`);
     }
     return found;
@@ -430,6 +437,22 @@ class TableRun {
     if (Buffer.isBuffer(made)) return made;
     this.#warn(`${where}: ${made}: skipping this entry`);
     return undefined;
+  }
+}
+
+function undeletable(type: string, name: string): string | undefined {
+  if (type === "fail") return `table fail:${name}: delete error: Application error`;
+  const fixed = ["static", "environ"].includes(type);
+  return fixed ? `table ${type}:${name}: delete operation is not supported` : undefined;
+}
+
+/** A table that cannot tell ends the command, as in Postfix. */
+function answered<T>(table: string, ask: () => T): T {
+  try {
+    return ask();
+  } catch (error) {
+    if (error instanceof TableError && error.kind === "retry") throw new Fatal(`table ${table}: ${error.message}`);
+    throw error;
   }
 }
 

@@ -11,9 +11,10 @@ export interface TableFindings {
 }
 
 export async function checkTables(
-  { files, clock }: Pick<Runtime, "files" | "clock">,
+  runtime: Pick<Runtime, "files" | "clock" | "random">,
   configuration: Configuration,
 ): Promise<TableFindings> {
+  const { files, clock } = runtime;
   const warnings: Problem[] = [];
   const plain = (text: string): Problem => ({ file: "", line: 0, text, remedy: "" });
   const log = createLog({
@@ -23,7 +24,7 @@ export async function checkTables(
     slot: 0,
     tag: "postfix",
   });
-  const { materials, problems } = await gatherMaterials({ files, clock }, configuration, log);
+  const { materials, problems } = await gatherMaterials(runtime, configuration, log);
   warnings.push(...materials.warnings, ...materials.tables.stale(clock.now()).map(stale));
   warnings.push(
     ...(await exposedCredentials(

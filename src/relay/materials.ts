@@ -1,7 +1,7 @@
 import { describeProblem, type Problem } from "../conf/problem.ts";
 import type { Log } from "../log/log.ts";
-import type { Clock } from "../runtime/clock.ts";
 import { type Files, readWhole } from "../runtime/files.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import { compileFilter, FilterError, type MechanismFilter } from "../sasl/filter.ts";
 import { compileRules, type SmtpdRules } from "../smtpd/rules.ts";
 import { AuthoritiesError, loadAuthorities } from "../tls/authorities.ts";
@@ -34,7 +34,7 @@ export interface Gathered {
 const filterFileLimit_bytes = 1024 * 1024;
 
 export async function gatherMaterials(
-  world: { readonly files: Files; readonly clock: Clock },
+  world: Pick<Runtime, "files" | "clock" | "random">,
   configuration: Configuration,
   log: Log,
 ): Promise<Gathered> {

@@ -1,8 +1,10 @@
 import { splitList } from "../conf/param.ts";
 import type { Problem } from "../conf/problem.ts";
 import type { Settings } from "../conf/settings.ts";
-import { type Clock, pause } from "../runtime/clock.ts";
+import { pause } from "../runtime/clock.ts";
+import { environment } from "../runtime/environment.ts";
 import { errorCode, type Files, readWhole } from "../runtime/files.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import { Maps, noMaps } from "../table/maps.ts";
 import { readIndex } from "../table/read-index.ts";
 import { type FileSnapshot, TableError } from "../table/table.ts";
@@ -35,7 +37,7 @@ export class Tables {
   readonly problems: Problem[] = [];
   readonly warnings: Problem[] = [];
 
-  private constructor({ files, clock }: World, configuration: Configuration, warn: (text: string) => void) {
+  private constructor({ files, clock, random }: World, configuration: Configuration, warn: (text: string) => void) {
     this.#files = files;
     this.#set = new TableSet({
       defaultType: configuration.conf.default_database_type,
@@ -45,6 +47,7 @@ export class Tables {
         return snapshot;
       },
       modified: (path) => this.#modified(path),
+      world: { env: environment(), random },
       warn,
     });
   }
@@ -180,15 +183,16 @@ function remedyFor(reference: string, text: string): string {
 }
 
 /** A type that only a default names, such as nis:, is nobody's wish. */
-const isKnownType = (reference: string): boolean => tableTypes.some((type) => reference.startsWith(`${type.name}:`));
+const isKnownType = (reference: string): boolean =>
+  tableTypes.some((type) => reference.replace(/^(proxy:)+/, "").startsWith(`${type.name}:`));
 
-type World = { readonly files: Files; readonly clock: Clock };
+type World = Pick<Runtime, "files" | "clock" | "random">;
 
 /** At start, an index that somebody is writing is waited for, this often and this long. */
 const settleTries = 50;
 const settlePause_ms = 100;
 
-async function readSettled({ files, clock }: World, path: string): Promise<FileSnapshot> {
+async function readSettled({ files, clock }: Pick<World, "files" | "clock">, path: string): Promise<FileSnapshot> {
   for (let tried = 1; ; tried++) {
     try {
       return await readIndex(files, path, tableFileLimit_bytes);

@@ -10,6 +10,8 @@ import { type Table, type TableContext, TableError, type TableType } from "./tab
  */
 export interface ByteTable {
   find(key: Buffer): Buffer | undefined;
+  /** Keys are patterns, and are not folded. Absent: as its type has it. */
+  readonly patterns?: boolean;
   /** Absent where the type cannot list. */
   entries?(): Iterable<readonly [key: Buffer, value: Buffer]>;
 }
@@ -18,8 +20,9 @@ export interface ByteTable {
 export function textTable(table: ByteTable, reference: string, { foldCase }: Pick<TableContext, "foldCase">): Table {
   const { entries } = table;
   return {
+    ...(table.patterns === undefined ? {} : { patterns: table.patterns }),
     get(key) {
-      const value = table.find(Buffer.from(foldCase ? foldKey(key) : key));
+      const value = table.find(Buffer.from(foldCase && !table.patterns ? foldKey(key) : key));
       return value === undefined ? undefined : text(value, reference);
     },
     ...(entries
@@ -62,6 +65,8 @@ export interface ByteOptions {
   readonly utf8: boolean;
   /** What becomes of a key that comes twice, where a type reads a source itself. */
   readonly duplicates: "refuse" | "warn" | "ignore" | "replace";
+  /** Opens a table that is part of this one, by its "type:name". It folds its keys itself. */
+  readonly part?: (reference: string) => Promise<ByteTable>;
   /** What a value of a source becomes before it is stored (-F). Undefined leaves the entry out; reported already. */
   readonly convert?: (value: Buffer, where: string) => Promise<Buffer | undefined>;
 }

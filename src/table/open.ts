@@ -1,3 +1,5 @@
+import type { ByteOptions, ByteTable, ByteTableType } from "./byte-table.ts";
+import { foldBytes } from "./fold.ts";
 import { type Table, type TableContext, TableError, type TableType } from "./table.ts";
 import { tableTypes } from "./types.ts";
 
@@ -34,5 +36,23 @@ export async function openTable(
   context: TableContext,
   types: readonly TableType[] = tableTypes,
 ): Promise<Table> {
-  return tableType(reference.type, types).open(reference.name, context);
+  const part = (text: string): Promise<Table> => openTable(parseReference(text, ""), context, types);
+  return tableType(reference.type, types).open(reference.name, { part, ...context });
+}
+
+/** The same as bytes, for postmap(1). */
+export async function openByteTable(
+  { type, name }: Pick<Reference, "type" | "name">,
+  context: TableContext,
+  options: ByteOptions,
+  types: readonly ByteTableType[] = tableTypes,
+): Promise<ByteTable> {
+  const part = async (text: string): Promise<ByteTable> => {
+    const reference = parseReference(text, "");
+    const table = await openByteTable(reference, context, options, types);
+    const patterns = table.patterns ?? tableType(reference.type, types).patterns;
+    const fold = context.foldCase && !patterns;
+    return { patterns, find: (key) => table.find(fold ? foldBytes(key, options.utf8) : key) };
+  };
+  return tableType(type, types).openBytes(name, context, { ...options, part });
 }

@@ -1,6 +1,6 @@
 import { Maps, type TableSlot } from "./maps.ts";
 import { openTable, parseReference, type Reference } from "./open.ts";
-import { type FileSnapshot, type TableContext, TableError, type TableType } from "./table.ts";
+import { type FileSnapshot, type Table, type TableContext, TableError, type TableType } from "./table.ts";
 import { tableTypes } from "./types.ts";
 
 /**
@@ -24,6 +24,8 @@ export interface TableSetOptions {
   modified(path: string): Promise<number | undefined>;
   warn(text: string): void;
   readonly types?: readonly TableType[];
+  /** What tables want of the world beside files. */
+  readonly world?: Pick<TableContext, "env" | "random">;
 }
 
 /** How long a source may be newer than its index, while running, before it is reported. */
@@ -78,14 +80,30 @@ export class TableSet {
    */
   async maps(references: readonly string[], { foldCase }: { readonly foldCase: boolean }): Promise<Maps> {
     const slots: TableSlot[] = [];
-    for (const text of references) {
-      const reference = parseReference(text, this.#options.defaultType);
-      const key = `${foldCase ? "fold" : "keep"} ${reference.text}`;
-      const opening = this.#slots.get(key) ?? this.#open(reference, foldCase);
-      this.#slots.set(key, opening);
-      slots.push((await opening).slot);
-    }
+    for (const text of references) slots.push(await this.#slot(text, foldCase));
     return new Maps(slots);
+  }
+
+  async #slot(text: string, foldCase: boolean): Promise<TableSlot> {
+    const reference = parseReference(text, this.#options.defaultType);
+    const key = `${foldCase ? "fold" : "keep"} ${reference.text}`;
+    const opening = this.#slots.get(key) ?? this.#open(reference, foldCase);
+    this.#slots.set(key, opening);
+    return (await opening).slot;
+  }
+
+  /** A table that is part of another one is opened, followed and exchanged like any other. */
+  async #part(text: string, foldCase: boolean): Promise<Table> {
+    const slot = await this.#slot(text, foldCase);
+    if (slot.current instanceof TableError) throw slot.current;
+    return {
+      patterns: slot.patterns,
+      get(key) {
+        if (slot.current instanceof TableError) throw slot.current;
+        return slot.current.get(key);
+      },
+      close: async () => {},
+    };
   }
 
   /** The tables that cannot be used as things are. */
@@ -151,15 +169,13 @@ export class TableSet {
   async #open(reference: Reference, foldCase: boolean): Promise<OpenSlot> {
     const read: FileSnapshot[] = [];
     const type = this.#types.find((each) => each.name === reference.type);
-    const slot: TableSlot = {
-      reference: reference.text,
-      patterns: type?.patterns ?? false,
-      current: await this.#table(reference, foldCase, async (path) => {
-        const snapshot = await this.#options.read(path);
-        read.push(snapshot);
-        return snapshot;
-      }),
-    };
+    const current = await this.#table(reference, foldCase, async (path) => {
+      const snapshot = await this.#options.read(path);
+      read.push(snapshot);
+      return snapshot;
+    });
+    const ofTable = current instanceof TableError ? undefined : current.patterns;
+    const slot: TableSlot = { reference: reference.text, patterns: ofTable ?? type?.patterns ?? false, current };
     const open = { slot, reference, foldCase, type, files: type?.files(reference.name) ?? {}, attempt: 0 };
     this.#opened.push(open);
     await this.#watchFreshness(open, read[0]);
@@ -186,7 +202,13 @@ export class TableSet {
     foldCase: boolean,
     read: (path: string) => Promise<FileSnapshot>,
   ): Promise<TableSlot["current"]> {
-    const context: TableContext = { foldCase, read, warn: (text) => this.#options.warn(text) };
+    const context: TableContext = {
+      ...this.#options.world,
+      foldCase,
+      read,
+      warn: (text) => this.#options.warn(text),
+      part: (text) => this.#part(text, foldCase),
+    };
     try {
       return await openTable(reference, context, this.#types);
     } catch (error) {

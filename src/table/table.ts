@@ -1,3 +1,5 @@
+import type { Random } from "../runtime/random.ts";
+
 /**
  * A lookup table answers a key with a value, with "absent", or by throwing a
  * TableError when it cannot tell. Callers treat "cannot tell" as a temporary
@@ -5,6 +7,8 @@
  * database was down for a minute.
  */
 export interface Table {
+  /** Where it depends on the table and not on its type alone, as TableType.patterns. */
+  readonly patterns?: boolean;
   /** Answers at once where it can: most tables are in memory, and look-ups are on the path of every message. */
   get(key: string): string | undefined | Promise<string | undefined>;
   /** Every entry, for `postmap -s`; absent where the type cannot list. */
@@ -30,6 +34,11 @@ export interface TableContext {
    */
   read(path: string): Promise<FileSnapshot>;
   warn(text: string): void;
+  /** Opens a table that is part of this one, by its "type:name"; whoever opens tables says how. */
+  part?(reference: string): Promise<Table>;
+  /** What environ: shows. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly random?: Random;
 }
 
 export interface FileSnapshot {

@@ -96,8 +96,5 @@ test("static: every key has the value, and it cannot be listed", async () => {
 test("a reference without a type is of the default type, and one of an unknown type names those there are", async () => {
   assert.deepEqual(parseReference("/etc/x", "hash"), { text: "hash:/etc/x", type: "hash", name: "/etc/x" });
   assert.throws(() => parseReference("hash:", "hash"), TableError);
-  await assert.rejects(
-    open("nis:x"),
-    /unsupported dictionary type: nis \(supported here: hash inline static texthash\)/,
-  );
+  await assert.rejects(open("nis:x"), /unsupported dictionary type: nis \(supported here: [a-z ]+\)/);
 });

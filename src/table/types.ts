@@ -1,8 +1,25 @@
 import type { ByteTableType } from "./byte-table.ts";
+import { cidr } from "./cidr.ts";
+import { environ } from "./environ.ts";
+import { fail } from "./fail.ts";
 import { hash } from "./hash.ts";
 import { inline } from "./inline.ts";
+import { pipemap, proxy, unionmap } from "./parts.ts";
+import { randmap } from "./randmap.ts";
 import { staticTable } from "./static.ts";
 import { texthash } from "./texthash.ts";
 
 /** The types of table that there are. A new one is one file and one line here. */
-export const tableTypes: readonly ByteTableType[] = [hash, inline, staticTable, texthash];
+export const tableTypes: readonly ByteTableType[] = [
+  cidr,
+  environ,
+  fail,
+  hash,
+  inline,
+  pipemap,
+  proxy,
+  randmap,
+  staticTable,
+  texthash,
+  unionmap,
+];

@@ -256,6 +256,39 @@ const message =
   'From: a\nSubject: x\n folded\nContent-Type: multipart/mixed; boundary="b b"\n\npre\n--b b\nX-A : 1\n\nbody\n' +
   "--b b\nContent-Type: message/rfc822\n\nSubject: inner\n\nibody\n--b b--\nepi\nFrom: y\n";
 
+const networks = `# comment
+1.2.3.4/32 one address
+1.2.9.0/24	a  network
+if 10.0.0.0/8
+10.0.0.1 inside
+IF !10.1.0.0/16
+10.200.0.0/16 nested
+ENDIF
+endif
+!9.9.0.0/16 negated
+[2001:db8::/32] six
+[2001:db8:1::]/48 never
+::1 loopback
+1.2.3.4/8 bits
+2001:db8::1/32 bits of six
+1.2.3/24 x
+300.1.1.1 x
+1.2.3.4/33 x
+1.2.3.4/ab x
+1.2.3.4/ x
+[1.2.3.4 x
+[1.2.3.4]x y
+if
+endif garbage
+endif
+5.5.5.5
+! 6.6.6.6 spaced
+!!7.7.7.7 twice
+ifx y
+if 8.8.8.8
+8.8.8.8 open
+`;
+
 const known = "names the types that there are, not a package of Debian's";
 const commands: readonly Case[] = [
   { args: ["-q", "a", "T"] },
@@ -323,6 +356,45 @@ const commands: readonly Case[] = [
     args: ["-hb", "-q", "-", "static:X"],
     input,
   })),
+  ...["1.2.3.4", "1.2.9.9", "9.9.9.9", "10.0.0.1", "10.1.0.1", "2001:db8::1", "::1", "nonsense", "1.2.3.4 "].map(
+    (key) => ({
+      args: ["-q", key, "cidr:C"],
+    }),
+  ),
+  { args: ["-q", "-", "cidr:C"], input: "1.2.3.4\n9.8.7.6\n10.0.0.1\n10.200.0.1\n2001:db8:1::\nfe80::1\n" },
+  { args: ["-q", "1.2.3.4", "cidr:{{1.2.3.0/24 a b}, {0/0 c}}"] },
+  { args: ["-q", "a", "cidr:{{1.2.3.4 x}}"] },
+  { args: ["-q", "1.2.3.4", "cidr:{1.2.3.4 x}"] },
+  { args: ["-q", "1.2.3.4", "cidr:nosuch"] },
+  { args: ["-s", "cidr:C"] },
+  { args: ["-d", "1.2.3.4", "cidr:C"] },
+  { args: ["cidr:C"] },
+  { args: ["-F", "-q", "1.2.3.4", "cidr:C"], saysOtherwise: "the files are read after the rules" },
+  { args: ["-q", "nosuchvariable", "environ:x"] },
+  { args: ["-s", "environ:x"] },
+  { args: ["-d", "a", "environ:x"] },
+  { args: ["-q", "a", "fail:x"] },
+  { args: ["-s", "fail:x"] },
+  { args: ["-d", "a", "fail:x"] },
+  { args: ["-q", "A", "randmap:{a}"] },
+  { args: ["-q", "a", "randmap:{}"] },
+  { args: ["-q", "a", "randmap:a"] },
+  { args: ["-s", "randmap:{a}"] },
+  { args: ["-d", "a", "randmap:{a}"] },
+  { args: ["-q", "A", "unionmap:{inline:{a=1},static:b,inline:{c=2}}"] },
+  { args: ["-q", "A", "unionmap:{static:b, inline:{ {a = 1, 2} }}"] },
+  { args: ["-q", "C", "unionmap:{inline:{a=1}}"] },
+  { args: ["-q", "C", "unionmap:{inline:{a=1},fail:x}"] },
+  { args: ["-q", "a", "unionmap:{}"] },
+  { args: ["-q", "a", "unionmap:{static:a,foo}"] },
+  { args: ["-q", "a", "unionmap:static:a"] },
+  { args: ["-s", "unionmap:{static:a}"] },
+  { args: ["-d", "a", "unionmap:{static:a}"] },
+  { args: ["-q", "A", "pipemap:{inline:{a=B},inline:{b=c}}"] },
+  { args: ["-q", "a", "pipemap:{inline:{a=B},fail:x}"] },
+  { args: ["-q", "z", "pipemap:{inline:{a=B},fail:x}"] },
+  { args: ["-q", "a", "pipemap:{inline:{a=1.2.3.4},cidr:{{1.2.3.4 x}}}"] },
+  { args: ["-q", "a", "pipemap:{}"] },
   { args: ["-F", "F"] },
   { args: ["-F", "-q", "k", "texthash:F"] },
   { args: ["-F", "-q", "a", "T"] },
@@ -331,13 +403,13 @@ const commands: readonly Case[] = [
 describe("a command line", { skip, concurrency: 8 }, () => {
   for (const { args, input, saysOtherwise, unordered } of commands) {
     it(`postmap ${args.join(" ")}`, async () => {
-      const [mine, debians] = [place({ T: mixed }), place({ T: mixed })];
+      const [mine, debians] = [place({ T: mixed, C: networks }), place({ T: mixed, C: networks })];
       for (const directory of [mine, debians]) {
         write(directory, "F", `k ${directory}/T, ${directory}/T\nbad ${directory}/nosuch\n`);
       }
       for (const directory of [mine, debians]) await debian("postmap", directory, [join(directory, "T")]);
       const named = (directory: string) =>
-        args.map((arg) => arg.replace(/^(\w+:|)(T|F|fresh|nosuch)$/, `$1${directory}/$2`));
+        args.map((arg) => arg.replace(/^(\w+:|)(C|T|F|fresh|nosuch)$/, `$1${directory}/$2`));
       const got = await ours("postmap", mine, named(mine), input);
       const wanted = await debian("postmap", debians, named(debians), input);
       const order = unordered ? sorted : (text: string) => text;
