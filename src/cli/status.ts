@@ -3,7 +3,7 @@ import type { QueueCounts } from "../queue/store.ts";
 import { askRelay, NotRunning } from "./control-client.ts";
 import type { CommandIo } from "./io.ts";
 
-interface Status {
+export interface Status {
   readonly counts: QueueCounts;
   readonly sessions: number;
   readonly scheduler: SchedulerFigures;
@@ -16,7 +16,7 @@ const shown = 20;
 export async function printStatus(io: CommandIo, publicDirectory: string): Promise<void> {
   try {
     for await (const value of askRelay(io.runtime, `${publicDirectory}/control`, { command: "status" })) {
-      io.out(text(value as Status));
+      io.out(statusText(value as Status));
     }
   } catch (error) {
     if (!(error instanceof NotRunning)) throw error;
@@ -24,20 +24,26 @@ export async function printStatus(io: CommandIo, publicDirectory: string): Promi
   }
 }
 
-function text({ counts, sessions, scheduler }: Status): string {
+/** Destinations that need an administrator come first, then those that are suspended, then the busy ones. */
+export function statusText({ counts, sessions, scheduler }: Status): string {
   const { active, deferred, hold, corrupt } = counts;
   const lines = [
     `queue: ${active} active, ${deferred} deferred, ${hold} held${corrupt > 0 ? `, ${corrupt} corrupt` : ""}`,
     `sessions in: ${sessions}; deliveries under way: ${scheduler.inHand}`,
   ];
-  const suspended = scheduler.destinations.filter(({ suspension }) => suspension);
-  for (const { nexthop, suspension } of suspended.slice(0, shown)) {
-    const why = suspension?.kind === "refused" ? "refuses our login" : "suspended";
-    lines.push(`destination ${nexthop}: ${why}, ${suspension?.reason}`);
+  const { refusedLogins = [], destinations, suspendedCount } = scheduler;
+  const refusing = new Set(refusedLogins.map(({ key }) => key));
+  for (const { key, reason } of refusedLogins.slice(0, shown)) {
+    lines.push(`destination ${key.slice(key.indexOf(":") + 1)}: refuses our login, ${reason}`);
   }
-  for (const { nexthop, busy, concurrency, waiting } of scheduler.destinations
-    .filter((each) => !each.suspension)
-    .slice(0, shown)) {
+  if (refusedLogins.length > shown) lines.push(`and ${refusedLogins.length - shown} more that refuse our login`);
+  const suspended = destinations.filter(({ key, suspension }) => suspension && !refusing.has(key));
+  for (const { nexthop, suspension } of suspended.slice(0, shown)) {
+    lines.push(`destination ${nexthop}: suspended, ${suspension?.reason}`);
+  }
+  if (suspended.length > shown) lines.push(`${suspendedCount} destinations are suspended in all`);
+  const open = destinations.filter(({ suspension }) => !suspension);
+  for (const { nexthop, busy, concurrency, waiting } of open.slice(0, shown)) {
     lines.push(`destination ${nexthop}: ${busy} of ${concurrency} deliveries under way, ${waiting} messages waiting`);
   }
   return `${lines.join("\n")}\n`;

@@ -7,6 +7,7 @@ import { Fifo } from "./fifo.ts";
 import { Lane } from "./lane.ts";
 import { type TransportValue, transportLimits } from "./limits.ts";
 import { errorText, type SchedulerConf } from "./options.ts";
+import { type RefusedLogin, RefusedLogins } from "./refused-logins.ts";
 import { maxHandedOver, type SchedulerState, stateOf } from "./state.ts";
 import { deferral, type Verdict } from "./verdict.ts";
 
@@ -64,8 +65,7 @@ export class Dispatch {
   readonly #options: DispatchOptions;
   readonly #lanes = new Map<string, Lane>();
   readonly #destinations = new Map<string, Destination>();
-  /** Destinations that refuse our login, so that it is said once; forgotten when they take it. */
-  readonly #refused = new Map<string, string>();
+  readonly #refused: RefusedLogins;
   readonly #draining = new Fifo<Destination>();
   /** Pauses of transports with a rate delay. */
   readonly #laneTimers = new Map<Lane, Timer>();
@@ -77,10 +77,17 @@ export class Dispatch {
 
   constructor(options: DispatchOptions) {
     this.#options = options;
+    const { minimal_backoff_time, maximal_backoff_time } = options.conf;
+    // What waits for a destination is tried twice in that time.
+    this.#refused = new RefusedLogins(2000 * Math.max(minimal_backoff_time, maximal_backoff_time));
   }
 
   get destinations(): Iterable<Destination> {
     return this.#destinations.values();
+  }
+
+  get refusedLogins(): readonly RefusedLogin[] {
+    return this.#refused.list(this.#options.clock.now());
   }
 
   lane(name: string): Lane {
@@ -128,8 +135,7 @@ export class Dispatch {
 
   /** Another chance for those that refused our login. Their keys. */
   retryRefused(): string[] {
-    const keys = [...this.#refused.keys()];
-    this.#refused.clear();
+    const keys = this.#refused.clear();
     for (const key of keys) {
       const destination = this.#destinations.get(key);
       if (destination?.suspension?.kind === "refused") this.#resume(destination);
@@ -139,12 +145,12 @@ export class Dispatch {
 
   stateForSuccessor(): SchedulerState {
     const lanes = this.#lanes.values();
-    return stateOf(this.#destinations.values(), lanes, this.#refused, this.#options.clock.now());
+    return stateOf(this.#destinations.values(), lanes, this.refusedLogins, this.#options.clock.now());
   }
 
   restore(state: SchedulerState): void {
     const now_ms = this.#options.clock.now();
-    for (const [key, reason] of state.refused.slice(0, maxHandedOver)) this.#refused.set(key, reason);
+    for (const [key, reason, seen_ms = now_ms] of state.refused) this.#refused.refused({ key, reason, seen_ms });
     for (const { name, pausedUntil_ms } of state.transports ?? []) {
       const lane = this.lane(name);
       const left_ms = Math.min(pausedUntil_ms - now_ms, lane.limits.transportDelay_ms);
@@ -245,7 +251,7 @@ export class Dispatch {
     const { concurrency, key, route } = destination;
     const { log, clock, conf } = this.#options;
     if (health.kind === "ok") {
-      if (this.#refused.delete(key)) log.info(`${route.nexthop} accepts our login again`);
+      if (this.#refused.accepted(key)) log.info(`${route.nexthop} accepts our login again`);
       concurrency.succeeded(busy);
       this.#resume(destination);
       return;
@@ -258,9 +264,9 @@ export class Dispatch {
   }
 
   #sayRefused({ key, route }: Destination, reason: string): void {
-    if (this.#refused.has(key)) return;
-    if (this.#refused.size < maxHandedOver) this.#refused.set(key, reason);
-    this.#options.log.warning(`mail for ${route.nexthop} is held back, since our login is refused: ${reason}`);
+    const { log, clock } = this.#options;
+    if (!this.#refused.refused({ key, reason, seen_ms: clock.now() })) return;
+    log.warning(`mail for ${route.nexthop} is held back, since our login is refused: ${reason}`);
   }
 
   // -- Destinations that are left alone

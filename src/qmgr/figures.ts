@@ -1,4 +1,5 @@
 import type { Destination, Suspension } from "./destination.ts";
+import type { RefusedLogin } from "./refused-logins.ts";
 
 /** What the scheduler is doing, for status and the dashboard. */
 export interface SchedulerFigures {
@@ -12,6 +13,8 @@ export interface SchedulerFigures {
   readonly destinations: readonly DestinationFigures[];
   readonly destinationCount: number;
   readonly suspendedCount: number;
+  /** Destinations that refuse our login, suspended at the moment or not: at most maxShown. */
+  readonly refusedLogins: readonly RefusedLogin[];
 }
 
 export interface DestinationFigures {
@@ -33,6 +36,7 @@ export function describe(scheduler: {
   readonly inHand: number;
   readonly settling: number;
   readonly destinations: Iterable<Destination>;
+  readonly refusedLogins: readonly RefusedLogin[];
 }): SchedulerFigures {
   const all = [...scheduler.destinations];
   const isSuspended = ({ suspension }: Destination) => (suspension ? 1 : 0);
@@ -49,5 +53,6 @@ export function describe(scheduler: {
       suspension,
     }));
   const { active, inHand, settling } = scheduler;
-  return { active, inHand, settling, destinations, destinationCount: all.length, suspendedCount };
+  const refusedLogins = scheduler.refusedLogins.slice(0, maxShown);
+  return { active, inHand, settling, destinations, destinationCount: all.length, suspendedCount, refusedLogins };
 }

@@ -153,6 +153,48 @@ test("a refused login holds the destination back as one, and is said once", asyn
   assert.equal(w.scheduler.figures().destinations[0]?.suspension?.kind, "refused");
 });
 
+test("a refused login is shown for as long as mail waits for it, and said once, reloads included", async () => {
+  const queue = new MemoryQueue();
+  const conf = { minimal_backoff_time: "300s", maximal_backoff_time: "4000s" };
+  let w = await world({ queue, owner: "g0", conf });
+  const said: string[] = [];
+  w.scheduler.start();
+  await w.send("a@example.org", "b@example.com");
+  w.next().answer(refused);
+  for (let generation = 1; generation <= 4; generation++) {
+    for (let turn = 0; turn < 10; turn++) {
+      await w.advance(400_000);
+      for (const each of w.pending.splice(0)) each.answer(refused);
+      await quiet();
+      const [login] = w.scheduler.figures().refusedLogins;
+      assert.deepEqual([login?.key, login?.reason], ["smtp:example.com", refused.reason]);
+    }
+    said.push(...w.lines(/login is refused/));
+    const state = JSON.parse(JSON.stringify(w.scheduler.stateForSuccessor()));
+    await w.scheduler.close();
+    w = await world({ queue, owner: `g${generation}`, clock: w.clock, conf });
+    w.scheduler.restore(state);
+    w.scheduler.start();
+  }
+  assert.equal(said.length, 1);
+  await w.advance(4_000_000);
+  w.next().answer(ok);
+  await quiet();
+  assert.deepEqual(w.lines(/login/), ["qmgr: example.com accepts our login again"]);
+  assert.deepEqual(w.scheduler.figures().refusedLogins, []);
+});
+
+test("a refused login that no mail waits for any more is forgotten", async () => {
+  const w = await world({ conf: { maximal_backoff_time: "1000s" } });
+  const { id } = await w.send("a@example.org", "b@example.com");
+  w.next().answer(refused);
+  await quiet();
+  await w.store.remove([id]);
+  assert.equal(w.scheduler.figures().refusedLogins.length, 1);
+  await w.advance(2_001_000);
+  assert.deepEqual(w.scheduler.figures().refusedLogins, []);
+});
+
 test("new credentials bring back at once what a refused login held back", async () => {
   const w = await world();
   w.scheduler.start();

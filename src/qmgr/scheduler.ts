@@ -198,8 +198,8 @@ export class Scheduler {
   }
 
   figures(): SchedulerFigures {
-    const { inHand, destinations } = this.#dispatch;
-    return describe({ active: this.#active.size, inHand, settling: this.#finish.inHand, destinations });
+    const { inHand, destinations, refusedLogins } = this.#dispatch;
+    return describe({ active: this.#active.size, inHand, settling: this.#finish.inHand, destinations, refusedLogins });
   }
 
   #claimed(envelope: Envelope): void {

@@ -1,13 +1,14 @@
 import type { Destination, Suspension } from "./destination.ts";
 import type { Lane } from "./lane.ts";
+import type { RefusedLogin } from "./refused-logins.ts";
 
 /** What a scheduler hands to its successor at a reload: plain data, so that it can cross a channel. */
 export interface SchedulerState {
   readonly destinations: readonly DestinationState[];
   /** Transports that pause for their rate delay. A predecessor of an earlier version does not tell. */
   readonly transports?: readonly { readonly name: string; readonly pausedUntil_ms: number }[];
-  /** Destinations that refuse our login: key and reason. */
-  readonly refused: readonly (readonly [key: string, reason: string])[];
+  /** Destinations that refuse our login. A predecessor of an earlier version does not tell when it was last so. */
+  readonly refused: readonly (readonly [key: string, reason: string, seen_ms?: number])[];
 }
 
 export interface DestinationState {
@@ -25,7 +26,7 @@ export const maxHandedOver = 10_000;
 export function stateOf(
   destinations: Iterable<Destination>,
   lanes: Iterable<Lane>,
-  refused: ReadonlyMap<string, string>,
+  logins: readonly RefusedLogin[],
   now_ms: number,
 ): SchedulerState {
   const states: DestinationState[] = [];
@@ -40,7 +41,8 @@ export function stateOf(
     const pausedUntil_ms = pauseEnd(until_ms, busy, limits.transportDelay_ms, now_ms);
     if (pausedUntil_ms !== undefined) transports.push({ name, pausedUntil_ms });
   }
-  return { destinations: states, transports, refused: [...refused].slice(0, maxHandedOver) };
+  const refused = logins.map(({ key, reason, seen_ms }) => [key, reason, seen_ms] as const);
+  return { destinations: states, transports, refused };
 }
 
 /** What is under way ends with us, and its pause would begin then: it is begun now, at the latest. */
