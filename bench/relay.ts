@@ -1,5 +1,5 @@
 /**
- * npm run bench [scenario ...] [--rounds N] [--messages N] [--json FILE] [--only postern|postfix] [--waiting N]
+ * npm run bench [scenario ...] [--rounds N] [--messages N] [--json FILE] [--only postern|postfix] [--waiting N] [--queued N]
  *
  * Mail through Postern and through Debian's Postfix with the same main.cf, on this machine, both ends included. They take
  * turns, round by round; medians and their ratio are printed, with what the machine can do without a mail system between.
@@ -13,6 +13,8 @@ import { missing } from "../test/peers/place.ts";
 import { checkDurability } from "./relay/durability.ts";
 import { type MachineFacts, machineFacts, type Round, type Summary, summary, table } from "./relay/figures.ts";
 import { type Load, limit, round } from "./relay/measure.ts";
+import { type ProbeFigures, probeResults, runProbe } from "./relay/probe.ts";
+import { probes } from "./relay/probes.ts";
 import { type Scenario, scenarios } from "./relay/scenarios.ts";
 import type { System } from "./relay/systems.ts";
 
@@ -21,6 +23,7 @@ interface Settings {
   readonly messages: number | undefined;
   readonly only: string | undefined;
   readonly waiting: number;
+  readonly queued: number | undefined;
   /** Options for Postern's Node.js, for profiles. */
   readonly node: readonly string[];
 }
@@ -43,6 +46,7 @@ interface ScenarioFigures {
 interface Report {
   readonly machine: MachineFacts;
   readonly scenarios: readonly ScenarioFigures[];
+  readonly probes: readonly ProbeFigures[];
 }
 
 async function main(): Promise<void> {
@@ -54,31 +58,33 @@ async function main(): Promise<void> {
       json: { type: "string" },
       only: { type: "string" },
       waiting: { type: "string", default: "1000000" },
+      queued: { type: "string" },
       node: { type: "string", multiple: true, default: [] },
     },
   });
   const lacking = missing("postfix", "smtp-source", "smtp-sink", "strace");
   if (lacking) throw new Error(`npm run bench ${lacking}`);
-  const unknown = positionals.filter((name) => !scenarios.some((each) => each.name === name));
-  if (unknown.length > 0) {
-    throw new Error(
-      `no such scenario: ${unknown.join(", ")}; there are ${scenarios.map(({ name }) => name).join(", ")}`,
-    );
-  }
+  const names = [...scenarios, ...probes].map(({ name }) => name);
+  const unknown = positionals.filter((name) => !names.includes(name));
+  if (unknown.length > 0) throw new Error(`no such scenario: ${unknown.join(", ")}; there are ${names.join(", ")}`);
   const settings: Settings = {
     rounds: count(values.rounds, "rounds"),
     messages: values.messages === undefined ? undefined : count(values.messages, "messages"),
     only: values.only,
     waiting: count(values.waiting, "waiting"),
+    queued: values.queued === undefined ? undefined : count(values.queued, "queued"),
     node: values.node,
   };
-  const chosen = scenarios.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+  const isChosen = ({ name }: { readonly name: string }) => positionals.length === 0 || positionals.includes(name);
   const machine = machineFacts(tmpdir());
   say(describe(machine));
   const done: ScenarioFigures[] = [];
-  for (const scenario of chosen) done.push(await run(scenario, settings));
-  say(`\n${results(done)}`);
-  const report: Report = { machine, scenarios: done };
+  for (const scenario of scenarios.filter(isChosen)) done.push(await run(scenario, settings));
+  const probed: ProbeFigures[] = [];
+  for (const probe of probes.filter(isChosen)) probed.push(await runProbe(probe, settings, say));
+  if (done.length > 0) say(`\n${results(done)}`);
+  if (probed.length > 0) say(`\n${probeResults(probed)}`);
+  const report: Report = { machine, scenarios: done, probes: probed };
   if (values.json) writeFileSync(values.json, `${JSON.stringify(report, undefined, 2)}\n`);
 }
 

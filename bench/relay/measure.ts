@@ -63,7 +63,8 @@ export async function limit(sink: Sink, load: Load): Promise<Round> {
   return { messages: load.messages, seconds: (performance.now() - begun_ms) / 1000, cpu_s: Number.NaN };
 }
 
-async function allArrived(sink: Sink, wanted: number): Promise<void> {
+/** Waits until the sink has had so many messages. */
+export async function allArrived(sink: Sink, wanted: number): Promise<void> {
   let seen = 0;
   for (let last_ms = performance.now(); ; ) {
     const arrived = sink.arrived();

@@ -13,8 +13,8 @@ export interface Sink {
 }
 
 /** Postfix's smtp-sink(1), in clear and without a login. */
-export async function startSmtpSink(): Promise<Sink> {
-  const port = await freePort();
+export async function startSmtpSink(given?: number): Promise<Sink> {
+  const port = given ?? (await freePort());
   return start("smtp-sink", ["-c", "-u", "postfix", `127.0.0.1:${port}`, "1000"], port);
 }
 

@@ -46,7 +46,8 @@ export interface SystemOptions {
   readonly waiting?: number;
 }
 
-function configuration({ relayTo, login, own }: SystemOptions) {
+/** What both are started with. */
+export function configuration({ relayTo, login, own }: SystemOptions) {
   const relayhost = `[127.0.0.1]:${relayTo}`;
   const tls: Record<string, string> = login
     ? {
