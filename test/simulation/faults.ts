@@ -87,13 +87,22 @@ export const storeFaults: readonly Fault[] = [
     "this.#pause?.cancel();\n    this.#pause = undefined;",
     "this.#pause?.cancel();",
   ),
-  fault(
-    "two batches at once",
-    "a batch is begun while another is being written",
-    coordinator,
-    "if (this.#writing || this.#pause || this.#failure || this.#queue.length === 0) return;",
-    "if (this.#pause || this.#failure || this.#queue.length === 0) return;",
-  ),
+  {
+    name: "two batches at once",
+    why: "a batch is begun while another is being written",
+    edits: [
+      {
+        file: coordinator,
+        text: "if (this.#writing || this.#pause || this.#failure || this.#queue.length === 0) return;",
+        becomes: "if (this.#pause || this.#failure || this.#queue.length === 0) return;",
+      },
+      {
+        file: coordinator,
+        text: "if (this.#scheduled || this.#writing || this.#pause) return;",
+        becomes: "if (this.#scheduled || this.#pause) return;",
+      },
+    ],
+  },
   fault(
     "order is lost over a full disk",
     "what waits for room goes behind what came later",
@@ -150,13 +159,7 @@ export const storeFaults: readonly Fault[] = [
     "filter((each) => each.state === state.deferred);",
     "filter((each) => each.state === state.deferred || each.state === state.hold);",
   ),
-  fault(
-    "mail is claimed before its time",
-    "no back-off",
-    engine,
-    "each.due <= now && ",
-    "",
-  ),
+  fault("mail is claimed before its time", "no back-off", engine, "each.due <= now && ", ""),
   fault(
     "gone when the first recipient is done",
     "the others of the message are lost",
@@ -176,7 +179,7 @@ export const storeFaults: readonly Fault[] = [
     "the envelope from before the attempt is written back",
     store,
     "const stored = encodeEnvelope(envelope);",
-    "const stored = encodeEnvelope((envelope.recipients.some((each) => each.status === 'pending') && this.#owned.get(envelope.id)?.envelope) || { ...envelope, recipients: envelope.recipients.map((each) => ({ ...each, status: 'pending' as const })) });",
+    'const stored = encodeEnvelope({ ...envelope, recipients: envelope.recipients.map((each) => ({ ...each, status: "pending" as const })) });',
   ),
   fault(
     "a recipient comes back",

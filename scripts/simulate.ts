@@ -1,0 +1,24 @@
+import { parseArgs } from "node:util";
+import { runStore } from "../test/simulation/store-run.ts";
+
+/**
+ * npm run simulate -- --seeds N --from S: runs the simulation of the queue for N seeds (10,000), beginning with S (1).
+ * Prints each seed that breaks a promise, with the promise, and for the first of them what happened; exit status 1 then.
+ * The same seed does the same again: --seeds 1 --from SEED.
+ */
+const { values } = parseArgs({
+  options: { seeds: { type: "string", default: "10000" }, from: { type: "string", default: "1" } },
+});
+const [seeds, from] = [Number(values.seeds), Number(values.from)];
+if (!Number.isSafeInteger(seeds) || !Number.isSafeInteger(from) || seeds < 1) {
+  throw new Error("--seeds and --from take whole numbers");
+}
+let broken = 0;
+for (let seed = from; seed < from + seeds; seed++) {
+  const { violation, trace, hash } = await runStore(seed);
+  if (violation === undefined) continue;
+  if (broken++ === 0) process.stdout.write(`${trace.join("\n")}\n`);
+  process.stdout.write(`seed ${seed}: ${violation} (trace ${hash.slice(0, 16)})\n`);
+}
+process.stdout.write(`${seeds} seeds from ${from}: ${broken} broke a promise\n`);
+process.exitCode = broken > 0 ? 1 : 0;
