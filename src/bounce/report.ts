@@ -4,7 +4,7 @@ import { decodeXtext } from "../rfc5321/xtext.ts";
 import { formatDate } from "../rfc5322/date.ts";
 import type { BounceConf } from "./params.ts";
 import type { Planned } from "./plan.ts";
-import { templates } from "./templates.ts";
+import { type TemplateFacts, templates } from "./templates.ts";
 import { printable, wrapLine } from "./wrap.ts";
 
 /**
@@ -64,13 +64,19 @@ function encoding({ smtputf8_enable }: BounceConf, { eightBit }: Envelope): "8bi
   return smtputf8_enable || eightBit ? "8bit" : "7bit";
 }
 
-function wordsHead({ conf, envelope, planned, boundary }: ReportFacts): string[] {
-  const eight = encoding(conf, envelope) === "8bit";
-  const facts = {
+/** What the texts of notifications depend on. */
+export type TemplateConf = Pick<BounceConf, "myhostname" | "delay_warning_time" | "maximal_queue_lifetime">;
+
+export function templateFacts(conf: TemplateConf): TemplateFacts {
+  return {
     myhostname: conf.myhostname,
     delayWarning_h: Math.floor(conf.delay_warning_time / 3600),
     lifetime_d: Math.floor(conf.maximal_queue_lifetime / 86400),
   };
+}
+
+function wordsHead({ conf, envelope, planned, boundary }: ReportFacts): string[] {
+  const eight = encoding(conf, envelope) === "8bit";
   return [
     "",
     `--${boundary}`,
@@ -78,7 +84,7 @@ function wordsHead({ conf, envelope, planned, boundary }: ReportFacts): string[]
     `Content-Type: text/plain; charset=${eight ? "utf-8" : "us-ascii"}`,
     ...(eight ? ["Content-Transfer-Encoding: 8bit"] : []),
     "",
-    ...(planned.copy ? [] : templates[planned.kind].text(facts)),
+    ...(planned.copy ? [] : templates[planned.kind].text(templateFacts(conf))),
   ];
 }
 

@@ -8,10 +8,11 @@ export interface Template {
   readonly text: (facts: TemplateFacts) => readonly string[];
 }
 
+/** What the texts tell of the configuration: its values, or the names that stand for them. */
 export interface TemplateFacts {
   readonly myhostname: string;
-  readonly delayWarning_h: number;
-  readonly lifetime_d: number;
+  readonly delayWarning_h: number | string;
+  readonly lifetime_d: number | string;
 }
 
 const opening = ({ myhostname }: TemplateFacts) => [`This is the mail system at host ${myhostname}.`, ""];

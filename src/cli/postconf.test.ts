@@ -63,9 +63,21 @@ describe("postconf", () => {
     writeFileSync(master, "smtp inet n - n - - smtpd\n");
   });
 
+  it("-T tells the TLS library and the certificates that it takes", async () => {
+    assert.match((await run(["-T", "run-version"])).out, /^OpenSSL \d+\.\d+\.\d+/);
+    assert.match((await run(["-T", "public-key-algorithms"])).out, /^ecdsa\nrsa\n$/m);
+  });
+
+  it("a template file of one's own is refused, not shown as if it were in force", async () => {
+    const { status, err } = await run(["-t", "/etc/postfix/bounce.cf"]);
+    assert.equal(status, 1);
+    assert.match(err, /^postconf: fatal: \/etc\/postfix\/bounce\.cf: bounce_template_file is not supported/);
+  });
+
   it("an option that there is not shows the usage", async () => {
     const { status, err } = await run(["-Z"]);
     assert.equal(status, 1);
     assert.match(err, /invalid option -- 'Z'\npostconf: fatal: usage: postconf/);
+    assert.match((await run(["-E"])).err, /^postconf: fatal: usage: postconf/);
   });
 });

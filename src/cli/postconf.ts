@@ -1,12 +1,16 @@
+import { ConfError, evaluate } from "../conf/evaluate.ts";
 import { type MainCf, parseMainCf, type Setting } from "../conf/main-cf.ts";
+import { globalParams } from "../conf/params.ts";
 import { postfixParameters, unexpanded } from "../conf/postfix-parameters.ts";
 import { describeProblem } from "../conf/problem.ts";
 import { Settings } from "../conf/settings.ts";
 import { file_limit, LineTooLong, splitNameValue } from "../conf/text.ts";
+import { qmgrParams } from "../qmgr/params.ts";
 import { allParams } from "../relay/params.ts";
 import { readWhole } from "../runtime/files.ts";
 import type { CommandIo } from "./io.ts";
 import { EditError, type EditMode, editText, parseEdits, rewriteFile, systemText } from "./postconf/edit.ts";
+import { expandedTexts, listed, templateTexts, tlsFact } from "./postconf/facts.ts";
 import { foldLine, jsonLine } from "./postconf/format.ts";
 import { editMaster, type MasterMode, parseMasterEdits } from "./postconf/master-edit.ts";
 import { EntryError, type MasterEntry, masterEntries } from "./postconf/master-entries.ts";
@@ -27,8 +31,7 @@ import { parseRequest, type Request, RequestError } from "./postconf/request.ts"
 export async function postconf(args: readonly string[], io: CommandIo): Promise<number> {
   const warn = (text: string) => io.err(`postconf: warning: ${printable(text)}\n`);
   try {
-    await run(args, io, warn);
-    return 0;
+    return await run(args, io, warn);
   } catch (error) {
     if (!expected.some((each) => error instanceof each)) throw error;
     if (!(error instanceof Error)) throw error;
@@ -41,7 +44,7 @@ export async function postconf(args: readonly string[], io: CommandIo): Promise<
 class Fatal extends Error {}
 
 /** Errors that are answers; others are mistakes of our own. */
-const expected = [Fatal, RequestError, MacroError, EditError, EntryError];
+const expected = [Fatal, RequestError, MacroError, EditError, EntryError, ConfError];
 
 type Warn = (text: string) => void;
 
@@ -58,19 +61,53 @@ interface Task extends Request {
   readonly chosen: boolean;
 }
 
-async function run(args: readonly string[], io: CommandIo, warn: Warn): Promise<void> {
+async function run(args: readonly string[], io: CommandIo, warn: Warn): Promise<number> {
   const request = parseRequest(args.map(inward));
-  const lacking = [...request.letters].find((letter) => "aAblmtT".includes(letter));
-  if (lacking !== undefined) throw new Fatal(`option -${lacking} is not supported by this version of Postern`);
   const directory = request.directory ?? inward(io.env.MAIL_CONFIG ?? io.directory);
   const chosen = (request.directory ?? io.env.MAIL_CONFIG) !== undefined || io.directory !== "/etc/postfix";
   const task = { ...request, directory, chosen };
   const mode = editMode(request.letters);
   const master = masterModes.find((letter) => request.letters.has(letter));
   if (mode && request.operands.length === 0) throw new Fatal("missing service argument");
+  const fact = factLetters.find((letter) => request.letters.has(letter));
+  if (fact) return showFact(task, fact, io, warn);
   if (mode) await (master ? editServices(task, master, mode, io, warn) : edit(task, mode, io, warn));
   else if (master) await showServices(task, master, io, warn);
   else await show(task, io, warn);
+  return 0;
+}
+
+const factLetters = ["a", "A", "b", "l", "m", "t", "T"] as const;
+
+/** What is not a matter of parameters. */
+async function showFact(task: Task, letter: (typeof factLetters)[number], io: CommandIo, warn: Warn): Promise<number> {
+  switch (letter) {
+    case "b":
+    case "t":
+      await showTemplates(task, letter, io, warn);
+      return 0;
+    case "T": {
+      const fact = tlsFact(task.tls, io.runtime.crypto);
+      if (fact === undefined) warn(`unknown 'postconf -T' mode: ${task.tls}`);
+      io.out(fact ?? "");
+      return fact === undefined ? 1 : 0;
+    }
+    default:
+      io.out(listed(letter));
+      return 0;
+  }
+}
+
+async function showTemplates(task: Task, letter: "b" | "t", io: CommandIo, warn: Warn): Promise<void> {
+  const { operands } = task;
+  if (operands.length > 1) throw new Fatal("options -b and -t require at most one template file");
+  if (operands.length > 0) throw new Fatal(`${operands[0]}: bounce_template_file is not supported by Postern`);
+  if (letter === "t") return io.out(templateTexts());
+  const settings = settingsOf(await readMain(task, io, warn), io);
+  const { delay_warning_time, maximal_queue_lifetime } = qmgrParams;
+  const { myhostname } = globalParams;
+  const conf = evaluate({ myhostname, delay_warning_time, maximal_queue_lifetime }, settings);
+  io.out(Buffer.from(expandedTexts(conf), "latin1"));
 }
 
 const masterModes = ["M", "F", "P"] as const;
@@ -126,11 +163,15 @@ function tableOf(
   io: CommandIo,
   warn: Warn,
 ): ParameterTable {
-  const { host, processes } = io.runtime;
-  const facts = { name: host.name(), interfaces: host.interfaces() };
-  const settings = new Settings({ written, declared: allParams, host: facts, directory: inward(io.directory) });
-  const process = { name: "postconf", id: processes.pid };
+  const process = { name: "postconf", id: io.runtime.processes.pid };
+  const settings = settingsOf(written, io);
   return new ParameterTable({ settings, declared: allParams, entries, directory, warn }, written, process);
+}
+
+function settingsOf(written: ReadonlyMap<string, Setting>, io: CommandIo): Settings {
+  const { host } = io.runtime;
+  const facts = { name: host.name(), interfaces: host.interfaces() };
+  return new Settings({ written, declared: allParams, host: facts, directory: inward(io.directory) });
 }
 
 async function readMain(

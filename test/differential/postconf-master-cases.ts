@@ -199,4 +199,9 @@ export const masterCases: readonly Case[] = [
     main: "# c\nrelayhost = x,\n  y\n# within\n  z\n\na = 1\nb = 2\n  # odd\nb = 3\n",
     runs: [args as string[]],
   })),
+  {
+    name: "what is told of Postfix itself",
+    main: "",
+    runs: [["-A"], ["-T", "nosuch"], ["-t", "a", "b"], ["-b", "a", "b"], ["-m", "-f"], ["-T", "x", "-n"]],
+  },
 ];
