@@ -46,7 +46,7 @@ async function openCidr(name: string, context: TableContext, { convert }: ByteOp
   const ends = blockEnds(rules, (index) =>
     context.warn(`cidr map ${name}, line ${rules[index]?.line}: IF has no matching ENDIF`),
   );
-  return { find: (key) => search(rules, ends, addressBytes(key.toString("latin1"))) };
+  return { patterns: true, find: (key) => search(rules, ends, addressBytes(key.toString("latin1"))) };
 }
 
 async function convertValues(

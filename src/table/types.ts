@@ -5,6 +5,7 @@ import { fail } from "./fail.ts";
 import { hash } from "./hash.ts";
 import { inline } from "./inline.ts";
 import { pipemap, proxy, unionmap } from "./parts.ts";
+import { pcre, regexp } from "./patterns.ts";
 import { randmap } from "./randmap.ts";
 import { staticTable } from "./static.ts";
 import { texthash } from "./texthash.ts";
@@ -16,9 +17,11 @@ export const tableTypes: readonly ByteTableType[] = [
   fail,
   hash,
   inline,
+  pcre,
   pipemap,
   proxy,
   randmap,
+  regexp,
   staticTable,
   texthash,
   unionmap,
