@@ -1,3 +1,4 @@
+import { environment } from "./environment.ts";
 import { bool, choice, int, list, text, time, words } from "./param.ts";
 
 /** What more than one room reads: names, places, identities. */
@@ -82,6 +83,11 @@ export const globalParams = {
     default: "",
     since: "0.1",
     doc: "The name of this instance, where there are several on the host.",
+  }),
+  import_environment: environment({
+    default: "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME",
+    since: "0.1",
+    doc: "What the relay's processes get of the environment that the mail system is started with, beside PATH: name for its value there, name=value or { name = value } for a value of its own.",
   }),
   maillog_file: text({
     default: "",

@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { type Imported, importedFrom } from "../conf/environment.ts";
 import type { LoadedConf } from "../conf/load.ts";
 import { ConfError, type Problem } from "../conf/problem.ts";
 import { type Configuration, configure } from "../relay/configuration.ts";
@@ -19,9 +20,6 @@ export interface Prepared {
 
 /** Where the relay's own program is. */
 const relayProgram = fileURLToPath(new URL("../relay/process.ts", import.meta.url));
-
-/** What a relay gets of our environment: nothing that could change what it does, or carry a secret. */
-const passedOn = ["TZ", "LANG", "LC_ALL", "PATH"];
 
 /** Throws ConfError with every problem. */
 export async function prepare(
@@ -48,18 +46,17 @@ export async function prepare(
     plan: {
       begin: { conf: loaded.texts, dropTo, verbose: false },
       wanted,
-      command: { program, args: [...args, relayProgram], env: childEnvironment(env) },
+      command: { program, args: [...args, relayProgram], env: childEnvironment(configuration.conf, env) },
     },
   };
 }
 
-export function childEnvironment(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  const kept: Record<string, string> = {};
-  for (const name of passedOn) {
-    const value = env[name];
-    if (value !== undefined) kept[name] = value;
-  }
-  return kept;
+/** What a relay and other children get of our environment: PATH and what import_environment says, so nothing that was not meant for them. */
+export function childEnvironment(
+  { import_environment }: { readonly import_environment: readonly Imported[] },
+  env: Readonly<Record<string, string | undefined>>,
+): Record<string, string> {
+  return importedFrom([{ name: "PATH", value: undefined }, ...import_environment], env);
 }
 
 async function ownerAccount(runtime: Runtime, { conf, settings }: Configuration, problems: Problem[]) {

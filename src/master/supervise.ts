@@ -204,7 +204,7 @@ class MailSystem {
     const suffix = timeSuffix(conf.maillog_file_rotate_suffix, now_ms + clock.zoneOffset_min(now_ms) * 60_000);
     try {
       const { files, processes } = this.#runtime;
-      const world = { files, processes, env: childEnvironment(this.#options.env) };
+      const world = { files, processes, env: childEnvironment(conf, this.#options.env) };
       await rotateLog(world, conf.maillog_file, suffix, conf.maillog_file_compressor, () => this.#mailLog.reopen());
       return { text: "", status: 0 };
     } catch (error) {

@@ -365,3 +365,18 @@ test("without root it runs on high ports and in directories of its own", able, a
   await sink.received(3);
   assert.equal(postern.run(["stop"], as).status, 0);
 });
+
+test("import_environment says what the relay gets of the environment, from a reload on", able, async (t) => {
+  const postern = relayTo(t, { mainCf: { import_environment: "TZ, MARK=here" } });
+  const { status, stderr } = postern.run(["start"], { env: { TZ: "Asia/Tokyo", PRIVATE: "x", MARK: "ours" } });
+  assert.equal(status, 0, stderr);
+  // PATH is always passed on, and Node's channel has a variable of its own.
+  const passed = (...wanted: string[]) => {
+    const variables = readFileSync(`/proc/${postern.relayPid()}/environ`, "utf8").split("\0").filter(Boolean);
+    assert.deepEqual(variables.filter((each) => !/^(PATH|NODE_CHANNEL_\w+)=/.test(each)).sort(), wanted);
+  };
+  passed("MARK=here", "TZ=Asia/Tokyo");
+  setParameter(postern, "import_environment = PRIVATE");
+  assert.equal(postern.run(["reload"]).status, 0);
+  passed("PRIVATE=x");
+});

@@ -5,6 +5,7 @@ import { appendFileSync, readdirSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { globalParams } from "../../src/conf/params.ts";
 import { type Collector, startCollector } from "../lab/collector.ts";
 import { until } from "../lab/until.ts";
 import { children, type RunningPostern, startPostern } from "../peers/postern.ts";
@@ -96,13 +97,15 @@ test("what relays left behind does not pile up", async () => {
   );
 });
 
-test("a relay gets nothing of our environment but what it needs", async () => {
+test("a relay gets nothing of our environment but what import_environment names", async () => {
   const [relay] = children(postern.masterPid);
   const environment = readFileSync(`/proc/${relay}/environ`, "latin1")
     .split("\0")
     .map((each) => each.replace(/=.*/s, ""))
     .filter(Boolean);
-  const expected = ["TZ", "LANG", "LC_ALL", "PATH", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE"];
+  const { import_environment } = globalParams;
+  const imported = import_environment.parse(import_environment.default).map(({ name }) => name);
+  const expected = [...imported, "PATH", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE"];
   assert.deepEqual(
     environment.filter((name) => !expected.includes(name)),
     [],
