@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -125,4 +125,37 @@ test("a full disk stops nothing while the queue's file has free pages", { skip }
   for (let i = 0; i < 100; i++) await store.settle({ ...rest, id: await accept(store) });
   assert.equal((await store.counts()).active, 0);
   await store.close();
+});
+
+test("a disk that others fill to the last byte stops no outcome, and takes mail again when it is gone", {
+  skip,
+}, async (context) => {
+  const directory = smallDisk("16m");
+  if (!directory) return context.skip(lacking("mounting a tmpfs is not allowed here"));
+  context.after(() => {
+    execFileSync("umount", ["-l", directory]);
+    rmSync(directory, { recursive: true });
+  });
+  const options = { directory, owner: "a", generation: 0, runtime: realRuntime(), log: memoryLog() };
+  const store = await openSqliteStore(await startSqliteWorker(), options);
+  // All in the log, and beyond the end of the file.
+  const ids = await Promise.all(Array.from({ length: 400 }, () => accept(store)));
+  const { bavail, bsize } = statfsSync(directory);
+  writeFileSync(join(directory, "ballast"), Buffer.alloc(bavail * bsize));
+  assert.equal(statfsSync(directory).bavail, 0);
+
+  const outcomes = [{ index: 0, status: "sent", reason: "ok", dsn: "2.0.0" }] as const;
+  const rest = { outcomes, nextAttempt_ms: 1, destination: "", notifications: [] };
+  await Promise.all(ids.map((id) => store.settle({ ...rest, id })));
+  assert.equal((await store.counts()).active, 0);
+
+  const refused = await accept(store).then(
+    () => undefined,
+    (error) => (error as { kind?: string }).kind,
+  );
+  assert.ok(refused === undefined || refused === "full", `it was refused as ${refused}`);
+  rmSync(join(directory, "ballast"));
+  await accept(store);
+  await store.close();
+  assert.ok(statSync(join(directory, "reserve")).size >= 4 * 1024 * 1024, "there is a reserve again");
 });

@@ -85,6 +85,11 @@ export class QueueReads {
     this.#due = new DueScan(db);
   }
 
+  /** What is free inside the file. */
+  reusable_bytes(): number {
+    return this.#reusable.get() ?? 0;
+  }
+
   read(read: Read): ReadResultOf[ReadKind] {
     switch (read.kind) {
       case "chunk":
@@ -96,7 +101,7 @@ export class QueueReads {
       case "owners":
         return this.#owners.all();
       case "reusable":
-        return this.#reusable.get() ?? 0;
+        return this.reusable_bytes();
       case "nextDue":
         return this.#nextDue(read.excluding);
       default:

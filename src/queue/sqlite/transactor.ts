@@ -1,6 +1,7 @@
 import { dirname } from "node:path";
 import type { Database, Statement } from "better-sqlite3";
 import Sqlite from "better-sqlite3";
+import { Reserve } from "../../runtime/reserve.ts";
 import { isFull } from "../../runtime/room.ts";
 import type { Op, ReadKind, ReadOf, ReadResultOf, Result } from "../engine.ts";
 import type { Failure, OpenOptions } from "./protocol.ts";
@@ -18,6 +19,10 @@ import { migrate, SchemaError } from "./schema.ts";
  * What a failed sync left behind is in the page cache and not on disk, and no later sync of the same file
  * brings it there. So the log is emptied when the file is opened: what a predecessor had written goes
  * into the file anew, and nothing that we acknowledge stands behind a gap.
+ *
+ * What reports finished work must find room on a full disk, too, or nothing would ever make room again. So there is a reserve, as
+ * large as the log gets: spent when the log cannot be moved into the file otherwise, and then nothing
+ * new is taken until there is a reserve again, or as much free inside the file.
  */
 export class Transactor {
   readonly #db: Database;
@@ -31,6 +36,7 @@ export class Transactor {
   /** Written since the last checkpoint, about. */
   #written_bytes = 0;
   readonly #directory: string;
+  readonly #reserve: Reserve;
 
   /** Throws SchemaError, or what SQLite throws. The file exists already. */
   constructor({ path, owner, pageCache_bytes, checkpoint_bytes }: OpenOptions) {
@@ -58,6 +64,7 @@ export class Transactor {
     this.#db = db;
     this.#directory = dirname(path);
     this.#checkpoint_bytes = checkpoint_bytes;
+    this.#reserve = new Reserve(dirname(path), checkpoint_bytes + batchesBeyond_bytes);
     this.#begin = db.prepare<[]>("BEGIN IMMEDIATE");
     this.#commit = db.prepare<[]>("COMMIT");
     this.#rollback = db.prepare<[]>("ROLLBACK");
@@ -72,11 +79,19 @@ export class Transactor {
 
   /** One result for each operation, or why there is none. */
   commit(batch: number, ops: readonly Op[], size_bytes: number): Result[] | Failure {
+    const intake = ops.some(needsRoom);
+    if (intake && !this.#mayGrow()) return { kind: "full", message: "the room that is left is kept", index: -1 };
     const result = this.#try(batch, ops, size_bytes);
     if (!("kind" in result) || result.kind !== "full") return result;
-    const room = this.#makeRoom();
+    const room = this.#makeRoom(!intake);
     if (typeof room !== "boolean") return room;
     return room ? this.#try(batch, ops, size_bytes) : result;
+  }
+
+  /** Whether the log, however large it gets, will find room in the file. */
+  #mayGrow(): boolean {
+    if (this.#reserve.whole) return true;
+    return this.#reads.reusable_bytes() >= this.#reserve.size_bytes || this.#reserve.restore();
   }
 
   #try(batch: number, ops: readonly Op[], size_bytes: number): Result[] | Failure {
@@ -98,16 +113,10 @@ export class Transactor {
   /** After a batch was answered: moves what the log has into the file, when there is enough of it. */
   tidy(): Failure | undefined {
     if (this.#written_bytes < this.#checkpoint_bytes) return undefined;
-    try {
-      this.#checkpoint.all();
-      this.#written_bytes = 0;
-      return undefined;
-    } catch (error) {
-      const failure = this.#failureOf(error, -1, perBatch_bytes);
-      // No room to grow the file: the log keeps it, and there is another time.
-      this.#written_bytes = 0;
-      return failure.kind === "failed" ? failure : undefined;
-    }
+    // Where there is no room at all the log keeps it, and there is another time.
+    this.#written_bytes = 0;
+    const room = this.#makeRoom(true);
+    return typeof room === "boolean" ? undefined : room;
   }
 
   read(read: ReadOf<ReadKind>): ReadResultOf[ReadKind] | { readonly failure: Failure } {
@@ -133,14 +142,18 @@ export class Transactor {
     return failure;
   }
 
-  /** Where the log has no room to grow it may start over, once all that it has is in the file, whose free pages may have taken it. */
-  #makeRoom(): boolean | Failure {
+  /**
+   * Moves what the log has into the file; then the log may start over. Where the file cannot grow, its free pages may have taken
+   * it, or the reserve makes room. Whether all was moved.
+   */
+  #makeRoom(maySpend: boolean): boolean | Failure {
     try {
       const [now] = this.#checkpoint.all();
       return now !== undefined && now.log > 0 && now.checkpointed === now.log;
     } catch (error) {
       const failure = this.#failureOf(error, -1, perBatch_bytes);
-      return failure.kind === "failed" ? failure : false;
+      if (failure.kind === "failed") return failure;
+      return failure.kind === "full" && maySpend && this.#reserve.spend() ? this.#makeRoom(false) : false;
     }
   }
 
@@ -148,6 +161,9 @@ export class Transactor {
     return withoutRoom(error, this.#directory, size_bytes) ?? failureOf(error, index);
   }
 }
+
+/** What brings new mail, as against what reports that some is done. */
+const needsRoom = ({ kind }: Op): boolean => kind === "accept" || kind === "chunk";
 
 /** SQLite knows ENOSPC alone: a quota that is used up, or an index of the log that cannot grow, it takes for a broken disk. */
 function withoutRoom(error: unknown, directory: string, size_bytes: number): Failure | undefined {
@@ -171,6 +187,8 @@ function emptyLog(db: Database, directory: string): void {
 const pageSize_bytes = 16 * 1024;
 /** How long SQLite waits for another process that writes: the other generation of this relay, or an operator's command. */
 const busy_ms = 5000;
+/** How far the log goes beyond the size at which it is moved: the batch that reached it. */
+const batchesBeyond_bytes = 4 * 1024 * 1024;
 /** What a batch writes beside its own bytes: the rest of pages that it touches. */
 const perBatch_bytes = 4 * pageSize_bytes;
 
