@@ -78,7 +78,8 @@ export class Reserve {
 
 const piece_bytes = 1024 * 1024;
 
-function totalRoom(directory: string): number {
+/** Of a file system, used or not. Bytes. */
+export function totalRoom(directory: string): number {
   const { blocks, bsize } = statfsSync(directory);
   return blocks * bsize;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync, statfsSync, statSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -22,6 +22,19 @@ function smallDisk(size = "4m"): string | undefined {
   } catch {
     rmSync(directory, { recursive: true });
     return undefined;
+  }
+}
+
+/** Writes until there is no room left. */
+function fill(path: string): void {
+  const page = Buffer.alloc(4096);
+  const fd = openSync(path, "w");
+  try {
+    for (;;) writeSync(fd, page);
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, "ENOSPC");
+  } finally {
+    closeSync(fd);
   }
 }
 
@@ -140,9 +153,7 @@ test("a disk that others fill to the last byte stops no outcome, and takes mail 
   const store = await openSqliteStore(await startSqliteWorker(), options);
   // All in the log, and beyond the end of the file.
   const ids = await Promise.all(Array.from({ length: 400 }, () => accept(store)));
-  const { bavail, bsize } = statfsSync(directory);
-  writeFileSync(join(directory, "ballast"), Buffer.alloc(bavail * bsize));
-  assert.equal(statfsSync(directory).bavail, 0);
+  fill(join(directory, "ballast"));
 
   const outcomes = [{ index: 0, status: "sent", reason: "ok", dsn: "2.0.0" }] as const;
   const rest = { outcomes, nextAttempt_ms: 1, destination: "", notifications: [] };

@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import type { Database, Statement } from "better-sqlite3";
 import Sqlite from "better-sqlite3";
-import { Reserve } from "../../runtime/reserve.ts";
+import { Reserve, totalRoom } from "../../runtime/reserve.ts";
 import { isFull } from "../../runtime/room.ts";
 import type { Op, ReadKind, ReadOf, ReadResultOf, Result } from "../engine.ts";
 import type { Failure, OpenOptions } from "./protocol.ts";
@@ -32,6 +32,7 @@ export class Transactor {
   readonly #commit: Statement<[]>;
   readonly #rollback: Statement<[]>;
   readonly #checkpoint: Statement<[], { log: number; checkpointed: number }>;
+  readonly #measure: Statement<[], { log: number; checkpointed: number }>;
   readonly #checkpoint_bytes: number;
   /** Written since the last checkpoint, about. */
   #written_bytes = 0;
@@ -39,7 +40,9 @@ export class Transactor {
   readonly #reserve: Reserve;
 
   /** Throws SchemaError, or what SQLite throws. The file exists already. */
-  constructor({ path, owner, pageCache_bytes, checkpoint_bytes }: OpenOptions) {
+  constructor({ path, owner, pageCache_bytes, ...options }: OpenOptions) {
+    // On a small file system the log has to leave room for mail.
+    const checkpoint_bytes = Math.min(options.checkpoint_bytes, totalRoom(dirname(path)) / 32);
     const db = new Sqlite(path, { fileMustExist: true, timeout: busy_ms });
     try {
       // Before anything is written: a new file takes it, an old one keeps its own.
@@ -64,11 +67,12 @@ export class Transactor {
     this.#db = db;
     this.#directory = dirname(path);
     this.#checkpoint_bytes = checkpoint_bytes;
-    this.#reserve = new Reserve(dirname(path), checkpoint_bytes + batchesBeyond_bytes);
+    this.#reserve = new Reserve(dirname(path), mostLog * checkpoint_bytes + batchesBeyond_bytes);
     this.#begin = db.prepare<[]>("BEGIN IMMEDIATE");
     this.#commit = db.prepare<[]>("COMMIT");
     this.#rollback = db.prepare<[]>("ROLLBACK");
     this.#checkpoint = db.prepare<[], { log: number; checkpointed: number }>("PRAGMA wal_checkpoint(PASSIVE)");
+    this.#measure = db.prepare<[], { log: number; checkpointed: number }>("PRAGMA wal_checkpoint(NOOP)");
   }
 
   largestId(): number {
@@ -112,11 +116,18 @@ export class Transactor {
 
   /** After a batch was answered: moves what the log has into the file, when there is enough of it. */
   tidy(): Failure | undefined {
-    if (this.#written_bytes < this.#checkpoint_bytes) return undefined;
+    if (this.#written_bytes < this.#checkpoint_bytes && this.#log_bytes() < mostLog * this.#checkpoint_bytes)
+      return undefined;
     // Where there is no room at all the log keeps it, and there is another time.
     this.#written_bytes = 0;
     const room = this.#makeRoom(true);
     return typeof room === "boolean" ? undefined : room;
+  }
+
+  /** What the log has that is not in the file yet. More than was written where changes are small and far apart: it has whole pages. */
+  #log_bytes(): number {
+    const now = this.#measure.get();
+    return now === undefined ? 0 : (now.log - now.checkpointed) * pageSize_bytes;
   }
 
   read(read: ReadOf<ReadKind>): ReadResultOf[ReadKind] | { readonly failure: Failure } {
@@ -187,7 +198,9 @@ function emptyLog(db: Database, directory: string): void {
 const pageSize_bytes = 16 * 1024;
 /** How long SQLite waits for another process that writes: the other generation of this relay, or an operator's command. */
 const busy_ms = 5000;
-/** How far the log goes beyond the size at which it is moved: the batch that reached it. */
+/** How many times the size at which it is moved the log may have, at most. */
+const mostLog = 2;
+/** How far it goes beyond that: the batch that reached it. */
 const batchesBeyond_bytes = 4 * 1024 * 1024;
 /** What a batch writes beside its own bytes: the rest of pages that it touches. */
 const perBatch_bytes = 4 * pageSize_bytes;
