@@ -517,18 +517,24 @@ test("clients on this host, in mynetworks, or logged in are local as configured"
   assert.equal(isLocalClient([], client), false);
 });
 
-/** What is alive, in bytes. */
-function alive_bytes(): number {
+/** What is alive, in bytes: the least of several looks, since buffers are given back some time after a collection, by a thread of the engine's own. */
+async function alive_bytes(): Promise<number> {
   setFlagsFromString("--expose-gc");
-  (runInNewContext("gc") as () => void)();
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
+  const collect = runInNewContext("gc") as () => void;
+  let least_bytes = Number.POSITIVE_INFINITY;
+  for (let look = 0; look < 10; look++) {
+    collect();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    least_bytes = Math.min(least_bytes, heapUsed + arrayBuffers);
+  }
+  return least_bytes;
 }
 
-test("a text that comes in single bytes costs little more than itself, in header and body", () => {
+test("a text that comes in single bytes costs little more than itself, in header and body", async () => {
   const size_bytes = 40_000;
   const { cleanup } = world();
-  const before_bytes = alive_bytes();
+  const before_bytes = await alive_bytes();
   const messages = ["X-Long: ", "Subject: x\r\n\r\n"].flatMap((begin) =>
     Array.from({ length: 5 }, () => {
       const message = cleanup.begin(input());
@@ -537,21 +543,21 @@ test("a text that comes in single bytes costs little more than itself, in header
       return message;
     }),
   );
-  const each_bytes = (alive_bytes() - before_bytes) / messages.length;
+  const each_bytes = ((await alive_bytes()) - before_bytes) / messages.length;
   assert.ok(each_bytes < 4 * size_bytes, `${each_bytes} bytes for ${size_bytes}`);
   for (const message of messages) message.abandon();
 });
 
-test("the names of a header without end are not all remembered", () => {
+test("the names of a header without end are not all remembered", async () => {
   const { cleanup } = world({ cleanup: { message_size_limit: "0" } });
   const message = cleanup.begin(input());
-  const before_bytes = alive_bytes();
+  const before_bytes = await alive_bytes();
   for (let block = 0; block < 20; block++) {
     const fields = Array.from({ length: 10_000 }, (_, index) => `X${block}-${index}:\r\n`);
     void message.data(Buffer.from(fields.join("")));
   }
   message.abandon();
-  const kept_bytes = alive_bytes() - before_bytes;
+  const kept_bytes = (await alive_bytes()) - before_bytes;
   assert.ok(kept_bytes < 5_000_000, `${kept_bytes} bytes`);
 });
 
