@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that tests and benchmarks use as peers. A peer that cannot be had is an error.
 set -e
-packages="postfix postfix-lmdb postfix-cdb postfix-pcre dovecot-core sasl2-bin libsasl2-modules db-util
+packages="postfix postfix-lmdb postfix-cdb postfix-pcre tinycdb lmdb-utils dovecot-core sasl2-bin libsasl2-modules db-util
  swaks msmtp pflogsumm strace openssl iproute2 procps"
 missing=
 for package in $packages; do

@@ -1,13 +1,13 @@
 import { isUtf8 } from "node:buffer";
 import type { Settings } from "../conf/settings.ts";
 import { type OpenFile, readWhole } from "../runtime/files.ts";
-import { HashFile } from "../table/berkeley/hash-reader.ts";
-import { hashFile } from "../table/berkeley/hash-writer.ts";
 import { BuildError, IndexPlace } from "../table/build.ts";
 import type { ByteOptions, ByteTable } from "../table/byte-table.ts";
 import { Entries } from "../table/entries.ts";
 import { errorText } from "../table/error-text.ts";
 import { foldBytes } from "../table/fold.ts";
+import type { IndexFormat } from "../table/index-format.ts";
+import { named } from "../table/indexed.ts";
 import { openByteTable, parseReference, type Reference, tableType } from "../table/open.ts";
 import { printable } from "../table/printable.ts";
 import { LogicalLines, type TakeLine } from "../table/source.ts";
@@ -80,6 +80,17 @@ interface Opened {
   /** Keys are not folded. */
   readonly patterns: boolean;
 }
+
+/** An index that is made or changed. */
+interface Target {
+  readonly type: string;
+  readonly name: string;
+  readonly index: IndexFormat;
+}
+
+/** Of a type whose index cannot be changed afterwards. */
+const asAWhole = (type: string): string =>
+  `dict_${type}_open: inappropriate open flags for ${type} database - specify O_RDONLY or O_WRONLY|O_CREAT|O_TRUNC`;
 
 class TableRun {
   readonly #program: TableProgram;
@@ -208,9 +219,14 @@ class TableRun {
       duplicates,
       ...(this.#options.valuesFromFiles ? { convert: (value, where) => this.#fromFiles(value, where) } : {}),
     };
-    const { index } = found.files(name);
     const table = await openByteTable(reference, this.#context(), options);
-    return { type, name, shown: index ?? name, table, patterns: table.patterns ?? found.patterns };
+    return {
+      type,
+      name,
+      shown: found.index?.shown(name) ?? found.files(name).index ?? name,
+      table,
+      patterns: table.patterns ?? found.patterns,
+    };
   }
 
   #context(): TableContext {
@@ -295,8 +311,10 @@ class TableRun {
   async #deleteFrom(references: readonly Reference[], keys: readonly Buffer[]): Promise<boolean> {
     let found = false;
     for (const { type, name } of references) {
-      if (tableType(type, tableTypes).name === "hash") {
-        if (await this.#deleteFromHash(name, keys)) found = true;
+      const { index } = tableType(type, tableTypes);
+      if (index) {
+        if (!index.changeable) throw new Fatal(asAWhole(type));
+        if (await this.#deleteFromIndex({ type, name, index }, keys)) found = true;
         continue;
       }
       const what = undeletable(type, name);
@@ -305,26 +323,27 @@ class TableRun {
     return found;
   }
 
-  async #deleteFromHash(name: string, keys: readonly Buffer[]): Promise<boolean> {
+  async #deleteFromIndex(target: Target, keys: readonly Buffer[]): Promise<boolean> {
+    const { name, index } = target;
     const place = await IndexPlace.open(this.#io.runtime, name, { asOwner: true, warn: this.#warn });
     try {
       await place.lock();
-      const entries = await this.#loadIndex(name);
-      const facts = await place.facts(".db");
+      const entries = await this.#loadIndex(target);
+      const facts = await place.facts(index.suffix);
       let found = false;
-      for (const key of keys) if (this.#deleteKey(entries, key, `${name}.db`)) found = true;
+      for (const key of keys) if (this.#deleteKey(entries, key, target)) found = true;
       if (!found || !facts) return found;
-      await place.check(".db", facts);
-      await place.write(".db", this.#image(entries), { owner: facts, permissions: facts });
+      await place.check(index.suffix, facts);
+      await place.write(index.suffix, this.#image(entries, target), { owner: facts, permissions: facts });
       return true;
     } finally {
       await place.close();
     }
   }
 
-  #deleteKey(entries: Entries, key: Buffer, shown: string): boolean {
+  #deleteKey(entries: Entries, key: Buffer, { type, name, index }: Target): boolean {
     if (this.#utf8 && !isUtf8(key)) {
-      this.#warn(`hash:${shown}: non-UTF-8 key "${printable(key)}": ${notUtf8}`);
+      this.#warn(`${type}:${index.shown(name)}: non-UTF-8 key "${printable(key)}": ${notUtf8}`);
       return true;
     }
     const folded = this.#options.fold ? foldBytes(key, this.#utf8) : key;
@@ -333,21 +352,24 @@ class TableRun {
     return nul !== "with" && entries.delete(folded);
   }
 
-  async #loadIndex(name: string): Promise<Entries> {
-    const path = `${name}.db`;
+  async #loadIndex({ name, index }: Target): Promise<Entries> {
+    const path = `${name}${index.suffix}`;
     const { bytes } = await this.#context().read(path);
-    try {
+    return named(path, () => {
       const entries = new Entries(bytes.length / 64);
-      for (const [key, value] of new HashFile(bytes).entries()) entries.add(key, value, false, false);
+      for (const [key, value] of index.open(bytes).entries()) entries.add(key, value, false, false);
       return entries;
-    } catch (error) {
-      if (!(error instanceof TableError)) throw error;
-      throw new Fatal(`open database ${path}: ${error.message}`);
-    }
+    });
   }
 
-  #image(entries: Entries): Buffer {
-    return hashFile(entries, this.#io.runtime.random.bytes(20));
+  /** Throws Fatal where the entries do not fit the format. */
+  #image(entries: Entries, { type, name, index }: Target): Buffer {
+    try {
+      return index.image(entries, (count) => this.#io.runtime.random.bytes(count));
+    } catch (error) {
+      if (!(error instanceof TableError)) throw error;
+      throw new Fatal(`error updating ${type}:${index.shown(name)}: ${error.message}`);
+    }
   }
 
   // Building
@@ -358,21 +380,24 @@ class TableRun {
     let source: OpenFile | undefined;
     try {
       if (!incremental) source = await place.source();
-      if (tableType(type, tableTypes).name !== "hash") {
-        throw new Fatal(`unsupported dictionary type: ${type} does not support bulk-mode creation.`);
-      }
+      const { index } = tableType(type, tableTypes);
+      if (!index) throw new Fatal(`unsupported dictionary type: ${type} does not support bulk-mode creation.`);
+      if (incremental && !index.changeable) throw new Fatal(asAWhole(type));
+      const { suffix } = index;
+      const target = { type, name, index };
       await place.lock();
       const sourceFacts = source ? await source.facts() : await place.facts();
-      const index = await place.facts(".db");
-      const empty = index?.kind === "file" && index.size === 0;
-      const old = incremental && !empty ? index : undefined;
+      const before = await place.facts(suffix);
+      const empty = before?.kind === "file" && before.size === 0;
+      const old = incremental && !empty ? before : undefined;
       const like = old ?? sourceFacts;
-      if (like) await place.check(".db", like);
-      if (empty) this.#warn(`removing zero-length database file: ${name}.db`);
-      const entries = old ? await this.#loadIndex(name) : new Entries((sourceFacts?.size ?? 0) / 40);
-      await this.#fill(entries, name, source);
-      const owner = old ?? (asOwner ? sourceFacts : index);
-      await place.write(".db", this.#image(entries), { owner, permissions: keepPermissions || old ? like : undefined });
+      if (like) await place.check(suffix, like);
+      if (empty && index.reportsEmpty) this.#warn(`removing zero-length database file: ${name}${suffix}`);
+      const entries = old ? await this.#loadIndex(target) : new Entries((sourceFacts?.size ?? 0) / 40);
+      await this.#fill(entries, target, source);
+      const owner = old ?? (asOwner ? sourceFacts : before);
+      const permissions = keepPermissions || old ? like : undefined;
+      await place.write(suffix, this.#image(entries, target), { owner, permissions });
       if (source && sourceFacts && changed(sourceFacts, await place.facts())) {
         this.#warn(`${name} has changed while it was read: run "${this.#program.name} ${type}:${name}" again`);
       }
@@ -382,9 +407,9 @@ class TableRun {
     }
   }
 
-  async #fill(entries: Entries, name: string, source: OpenFile | undefined): Promise<void> {
+  async #fill(entries: Entries, target: Target, source: OpenFile | undefined): Promise<void> {
     const pending: (() => Promise<void>)[] = [];
-    const building = this.#building(entries, name, source === undefined, pending);
+    const building = this.#building(entries, target, source === undefined, pending);
     const lines = new LogicalLines(building.path, this.#program.lines(building), this.#warn);
     const settle = async () => {
       for (const each of pending.splice(0)) await each();
@@ -406,13 +431,15 @@ class TableRun {
     this.#program.finish?.(building, this.#settings);
   }
 
-  #building(entries: Entries, name: string, incremental: boolean, pending: (() => Promise<void>)[]): Building {
+  #building(entries: Entries, target: Target, incremental: boolean, pending: (() => Promise<void>)[]): Building {
+    const { name, index } = target;
     const { fold, nul, duplicates, valuesFromFiles } = this.#options;
     const add: Building["add"] = (key, value, { plain = false, replace = false } = {}) => {
       const stored = fold && !plain ? foldBytes(key, this.#utf8) : key;
+      const withNul = !plain && (nul === "either" ? index.nul : nul === "with");
       const replaces = replace || duplicates === "replace";
-      if (entries.add(stored, value, !plain && nul !== "without", replaces) || replaces) return;
-      if (duplicates === "warn") this.#warn(`${name}.db: duplicate entry: "${printable(stored)}"`);
+      if (entries.add(stored, value, withNul, replaces) || replaces) return;
+      if (duplicates === "warn") this.#warn(`${index.shownTwice(name)}: duplicate entry: "${printable(stored)}"`);
     };
     return {
       path: incremental ? "stdin" : name,

@@ -173,13 +173,14 @@ const otherPaths = new Set(["maillog_file_prefixes", "import_environment"]);
 const isPatternFile = (name: string): boolean => !otherPaths.has(name);
 
 function remedyFor(reference: string, text: string): string {
-  if (/magic|Berkeley DB|damaged/i.test(text)) return `Make it again: postmap ${reference}`;
+  if (/magic|Berkeley DB|constant database|LMDB|damaged/i.test(text)) return `Make it again: postmap ${reference}`;
   if (!/no such file/i.test(text)) return "";
   const [type = "", name = ""] = [
     reference.slice(0, reference.indexOf(":")),
     reference.slice(reference.indexOf(":") + 1),
   ];
-  return type === "hash" ? `Make it: postmap ${reference}` : `Create ${name}, or remove it from the configuration.`;
+  const made = tableTypes.some((each) => each.name === type && each.index);
+  return made ? `Make it: postmap ${reference}` : `Create ${name}, or remove it from the configuration.`;
 }
 
 /** A type that only a default names, such as nis:, is nobody's wish. */

@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import type { Entries } from "./entries.ts";
 import { foldKey } from "./fold.ts";
+import type { IndexFormat } from "./index-format.ts";
 import { type Table, type TableContext, TableError, type TableType } from "./table.ts";
 
 /**
@@ -75,5 +76,7 @@ export const usualBytes: ByteOptions = { nul: "either", utf8: true, duplicates: 
 
 /** A type whose tables are there as bytes, too. */
 export interface ByteTableType extends TableType {
+  /** The index that postmap(1) makes; absent where there is nothing to make. */
+  readonly index?: IndexFormat;
   openBytes(name: string, context: TableContext, options: ByteOptions): Promise<ByteTable>;
 }

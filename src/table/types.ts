@@ -1,9 +1,12 @@
+import { btree } from "./btree.ts";
 import type { ByteTableType } from "./byte-table.ts";
+import { cdb } from "./cdb.ts";
 import { cidr } from "./cidr.ts";
 import { environ } from "./environ.ts";
 import { fail } from "./fail.ts";
 import { hash } from "./hash.ts";
 import { inline } from "./inline.ts";
+import { lmdb } from "./lmdb.ts";
 import { pipemap, proxy, unionmap } from "./parts.ts";
 import { pcre, regexp } from "./patterns.ts";
 import { randmap } from "./randmap.ts";
@@ -12,11 +15,14 @@ import { texthash } from "./texthash.ts";
 
 /** The types of table that there are. A new one is one file and one line here. */
 export const tableTypes: readonly ByteTableType[] = [
+  btree,
+  cdb,
   cidr,
   environ,
   fail,
   hash,
   inline,
+  lmdb,
   pcre,
   pipemap,
   proxy,

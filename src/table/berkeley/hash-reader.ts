@@ -1,5 +1,6 @@
 import { equal } from "../entries.ts";
 import { TableError } from "../table.ts";
+import { bigEndian, littleEndian, type Numbers } from "./numbers.ts";
 import {
   btreeMagic,
   charKey,
@@ -200,23 +201,7 @@ export class HashFile {
   }
 }
 
-/** Numbers in the byte order of the file. */
-interface Numbers {
-  u16(bytes: Buffer, at: number): number;
-  u32(bytes: Buffer, at: number): number;
-}
-
 const b = (bytes: Buffer, at: number): number => bytes[at] as number;
-
-const littleEndian: Numbers = {
-  u16: (bytes, at) => b(bytes, at) | (b(bytes, at + 1) << 8),
-  u32: (bytes, at) => bytes.readUInt32LE(at),
-};
-
-const bigEndian: Numbers = {
-  u16: (bytes, at) => (b(bytes, at) << 8) | b(bytes, at + 1),
-  u32: (bytes, at) => bytes.readUInt32BE(at),
-};
 
 const damaged = (what: string): TableError => new TableError("retry", `not a complete Berkeley DB hash file: ${what}`);
 
