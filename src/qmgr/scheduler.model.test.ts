@@ -44,6 +44,19 @@ const conf = {
   default_destination_recipient_limit: "4",
   initial_destination_concurrency: "2",
 } as const;
+/** Rate delays, or none. */
+interface Pace {
+  readonly default_destination_rate_delay?: string;
+  readonly default_transport_rate_delay?: string;
+}
+
+const paces: readonly Pace[] = [
+  {},
+  { default_destination_rate_delay: "50s" },
+  { default_transport_rate_delay: "50s" },
+  { default_destination_rate_delay: "400s", default_transport_rate_delay: "20s" },
+];
+
 const slots = 4;
 const refused = { kind: "refused", dsn: "4.7.8", reason: "535 no" } as const;
 
@@ -52,8 +65,13 @@ class Run {
   readonly clock = new ManualClock();
   readonly ends = new Map<string, string[]>();
   world: World | undefined;
+  readonly #pace: Pace;
   #generation = 0;
   #sequence = 0;
+
+  constructor(pace: Pace) {
+    this.#pace = pace;
+  }
 
   async open(): Promise<World> {
     const state = this.world?.scheduler.stateForSuccessor();
@@ -61,7 +79,7 @@ class Run {
       queue: this.queue,
       clock: this.clock,
       owner: `g${this.#generation++}`,
-      conf,
+      conf: { ...conf, ...this.#pace },
       slots,
       notify: async ({ kind, envelope, results }) => {
         if (kind === "failure")
@@ -117,6 +135,7 @@ class Run {
     const { scheduler, pending } = this.world as World;
     const { active, destinations } = scheduler.figures();
     assert.ok(active <= 6, `${active} active`);
+    if (this.#pace.default_transport_rate_delay) assert.ok(pending.length <= 1, `${pending.length} at once`);
     assert.ok(pending.length <= slots, `${pending.length} deliveries`);
     for (const { key, busy } of destinations) assert.ok(busy <= 3, `${busy} to ${key}`);
     for (const { addresses } of pending) assert.ok(addresses.length <= 4);
@@ -165,8 +184,8 @@ class Run {
 
 test("every recipient ends exactly once, whatever transports, time and reloads do", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-      const run = new Run();
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), fc.constantFrom(...paces), async (steps, pace) => {
+      const run = new Run(pace);
       await run.open();
       for (const each of steps) await run.take(each);
       await run.finish();

@@ -237,6 +237,23 @@ test("a message past its lifetime is returned, with what the last attempt said",
   assert.deepEqual(await w.store.counts(), { active: 0, deferred: 0, hold: 0, corrupt: 0 });
 });
 
+test("a notification that cannot be delivered is given up after bounce_queue_lifetime, other mail is not", async () => {
+  const w = await world({ conf: { bounce_queue_lifetime: "1h", maximal_queue_lifetime: "5d" } });
+  w.scheduler.start();
+  const { id } = await w.send("", "b@example.com");
+  await w.send("a@example.org", "c@example.com");
+  for (let turn = 0; turn < 20; turn++) {
+    for (const each of w.pending.splice(0)) each.answer(down);
+    await w.advance(300_000);
+  }
+  assert.deepEqual(w.lines(/expired/), [`qmgr: ${id}: from=<>, status=expired, returned to sender`]);
+  const left = await w.store.list(undefined, 10);
+  assert.deepEqual(
+    left.map(({ envelope }) => envelope.recipients[0]?.address),
+    ["c@example.com"],
+  );
+});
+
 test("a message that an operator expires is returned without another attempt", async () => {
   const w = await world();
   w.scheduler.start();
@@ -380,6 +397,38 @@ test("a flush gives suspended destinations another chance", async () => {
   w.next().answer(ok);
 });
 
+test("a flush of one destination has its mail tried, and leaves others suspended", async () => {
+  const w = await world({ transport: { smtp_initial_destination_concurrency: "1" } });
+  w.scheduler.start();
+  for (const domain of ["x.example", "y.example"]) {
+    await w.send("a@example.org", `b@${domain}`);
+    w.next().answer(down);
+    await quiet();
+  }
+  assert.equal(w.scheduler.figures().suspendedCount, 2);
+  assert.equal(await w.scheduler.flush({ destination: "smtp:x.example" }), 1);
+  await quiet();
+  assert.deepEqual(
+    w.pending.flatMap(({ addresses }) => addresses),
+    ["b@x.example"],
+  );
+  assert.equal(w.scheduler.figures().suspendedCount, 1);
+});
+
+test("a flush of one message leaves the rest to defer_transports", async () => {
+  const w = await world({ conf: { defer_transports: "smtp" } });
+  w.scheduler.start();
+  const { id } = await w.send("a@example.org", "b@example.com");
+  await w.send("a@example.org", "c@example.com");
+  await quiet();
+  assert.equal(await w.scheduler.flush({ ids: [id] }), 1);
+  await w.advance(400_000);
+  assert.deepEqual(
+    w.pending.flatMap(({ addresses }) => addresses),
+    ["b@example.com"],
+  );
+});
+
 test("a rate delay separates deliveries to one destination", async () => {
   const w = await world({ transport: { smtp_destination_rate_delay: "10s" } });
   for (let n = 0; n < 3; n++) await w.send("a@example.org", `b${n}@example.com`);
@@ -458,18 +507,23 @@ test("with a recipient limit of 1, limits hold for each recipient, extensions as
   assert.deepEqual(w.pending.flatMap(({ addresses }) => addresses).sort(), ["b+x@example.com", "c@example.com"]);
 });
 
-test("a mailing to thousands does not delay a single message behind it", async () => {
-  for (const domains of [1, 5000]) {
+test("a mailing to 50,000 recipients does not delay a single message behind it", async () => {
+  for (const { messages, domains } of [
+    { messages: 1, domains: 1 },
+    { messages: 1, domains: 50_000 },
+    { messages: 50, domains: 1 },
+  ]) {
     const w = await world({ slots: 10 });
-    await w.send("list@example.org", ...Array.from({ length: 5000 }, (_, n) => `m${n}@d${n % domains}.example`));
+    const members = Array.from({ length: 50_000 / messages }, (_, n) => `m${n}@d${n % domains}.example`);
+    for (let n = 0; n < messages; n++) await w.send("list@example.org", ...members);
     await w.send("a@example.org", "single@d0.example");
     let before = 0;
     const seen = () => w.pending.some(({ addresses }) => addresses[0] === "single@d0.example");
-    for (; !seen() && before < 100; await quiet()) {
+    for (; !seen() && before < 500; await quiet()) {
       w.next().answer(ok);
       before++;
     }
-    assert.ok(before <= 20, `${domains} domains: ${before} deliveries before it`);
+    assert.ok(before <= 20 + messages, `${messages} messages, ${domains} domains: ${before} deliveries before it`);
   }
 });
 
@@ -545,6 +599,21 @@ test("a destination that fills the active set leaves room for others", async () 
   await quiet();
   assert.ok(w.pending.some(({ addresses }) => addresses[0] === "b@fast.example"));
   assert.equal(await deliverAll(w), 101);
+});
+
+test("a destination that takes up much of the active set is named, once in qmgr_clog_warn_time", async () => {
+  const warnings = async (qmgr_clog_warn_time: string) => {
+    const w = await world({ conf: { qmgr_message_active_limit: "20", qmgr_clog_warn_time } });
+    for (let n = 0; n < 8; n++) await w.send("a@example.org", `b${n}@slow.example`);
+    await w.advance(299_000);
+    await w.send("a@example.org", "b8@slow.example");
+    await w.advance(1_000);
+    await w.send("a@example.org", "b9@slow.example");
+    return w.lines(/is using up/).map((line) => line.replace(/^.* for /, ""));
+  };
+  const named = ["slow.example is using up 5 of 20 active queue entries"];
+  assert.deepEqual(await warnings("300s"), [...named, "slow.example is using up 10 of 20 active queue entries"]);
+  assert.deepEqual(await warnings("0"), []);
 });
 
 test("a transport that throws, rejects, forgets or invents defers what it was given", async () => {
