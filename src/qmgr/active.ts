@@ -87,9 +87,14 @@ export class ActiveSet {
     return this.#recipients;
   }
 
-  /** How many messages may be claimed. */
+  /** How many recipients of messages with many there is room for. */
+  get recipientRoom(): number {
+    return Math.max(0, this.#conf.qmgr_message_recipient_limit - this.#recipients);
+  }
+
+  /** How many messages may be claimed: none before there is room for an eighth of the recipients, or each would be claimed by itself. */
   get room(): number {
-    if (this.#recipients >= this.#conf.qmgr_message_recipient_limit) return 0;
+    if (this.recipientRoom * 8 < this.#conf.qmgr_message_recipient_limit) return 0;
     return Math.max(0, this.#conf.qmgr_message_active_limit - this.#messages.size);
   }
 

@@ -15,9 +15,12 @@ interface DueWatchOptions {
   readonly page: number;
   /** How many messages there is room for. */
   readonly room: () => number;
+  /** How many recipients there is room for. */
+  readonly recipientRoom: () => number;
   /** Destinations whose mail is to be left where it is. */
   readonly excluded: ReadonlySet<string>;
-  readonly take: (envelope: Envelope) => void;
+  /** False: there was no room for it after all, and it goes back to the store, due at once. */
+  readonly take: (envelope: Envelope) => boolean;
   /** A look has ended. `flushed`: all that was due had been taken, so a flush is over. */
   readonly looked: (complete: boolean) => void;
   readonly broken: (error: unknown) => void;
@@ -49,6 +52,8 @@ export class DueWatch {
   #told_ms = Number.POSITIVE_INFINITY;
   /** There may be more that is due than there was room for. */
   #backlog = false;
+  /** What messages had in recipients lately: how many fit is not known before they are claimed. */
+  #recipientsEach = 1;
   /** How far the wall clock was ahead of the one that never goes back, at the last look. */
   #ahead_ms = Number.NEGATIVE_INFINITY;
 
@@ -96,7 +101,11 @@ export class DueWatch {
     this.#told_ms = Number.POSITIVE_INFINITY;
     this.#disarm();
     void this.#claim().then(
-      (due_ms) => this.#looked(due_ms),
+      (due_ms) => {
+        this.#looked(due_ms);
+        // There may have come to be room at the very end.
+        this.roomAgain();
+      },
       (error) => this.#failed(error),
     );
   }
@@ -109,16 +118,23 @@ export class DueWatch {
 
   /** Resolves to when there is something to do again. */
   async #claim(): Promise<number> {
-    const { store, clock, excluded, take, longestWait_ms } = this.#options;
+    const { store, clock, excluded, take, recipientRoom, longestWait_ms } = this.#options;
     await this.#mindTheClock();
     for (;;) {
       const room = this.#roomForPage();
       this.#backlog = room === 0;
       if (room === 0 || !this.#running) return Number.POSITIVE_INFINITY;
       const now_ms = clock.now();
-      const claimed = await store.claim(now_ms, room, excluded);
-      for (const envelope of claimed) take(envelope);
-      if (claimed.length < room) {
+      const count = Math.max(1, Math.min(room, Math.floor(recipientRoom() / this.#recipientsEach)));
+      const claimed = await store.claim(now_ms, count, excluded);
+      this.#learn(claimed);
+      let all = true;
+      for (const envelope of claimed) all = take(envelope) && all;
+      if (!all) {
+        this.#backlog = true;
+        return Number.POSITIVE_INFINITY;
+      }
+      if (claimed.length < count) {
         const due_ms = (await store.nextDue(excluded)) ?? Number.POSITIVE_INFINITY;
         if (due_ms === Number.POSITIVE_INFINITY || due_ms <= now_ms + longestWait_ms + leastJump_ms) {
           return due_ms <= now_ms ? now_ms + blindPause_ms : due_ms;
@@ -128,6 +144,13 @@ export class DueWatch {
         );
       }
     }
+  }
+
+  /** Large mailings are believed at once, their end by and by. */
+  #learn(claimed: readonly Envelope[]): void {
+    if (claimed.length === 0) return;
+    const recipients = claimed.reduce((sum, envelope) => sum + envelope.recipients.length, 0);
+    this.#recipientsEach = Math.max(recipients / claimed.length, this.#recipientsEach / 2);
   }
 
   async #mindTheClock(): Promise<void> {

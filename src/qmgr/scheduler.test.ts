@@ -527,6 +527,23 @@ test("a mailing to 50,000 recipients does not delay a single message behind it",
   }
 });
 
+test("recipients in memory are bounded: a mailing of many messages goes out in parts", async () => {
+  const w = await world({ conf: { qmgr_message_recipient_limit: "500" } });
+  w.scheduler.start();
+  const members = Array.from({ length: 100 }, (_, n) => `m${n}@example.com`);
+  for (let n = 0; n < 50; n++) await w.send("list@example.org", ...members);
+  let delivered = 0;
+  for (await quiet(); w.pending.length > 0; await quiet()) {
+    assert.ok(w.scheduler.figures().active <= 5, `${w.scheduler.figures().active} messages of 100 recipients`);
+    for (const each of w.pending.splice(0)) {
+      delivered += each.addresses.length;
+      each.answer(ok);
+    }
+  }
+  assert.equal(delivered, 5000);
+  assert.equal(w.lines(/removed/).length, 50);
+});
+
 test("what is accepted beyond the active limit waits in the store and is delivered later", async () => {
   const w = await world({ conf: { qmgr_message_active_limit: "10" } });
   w.scheduler.start();

@@ -114,6 +114,7 @@ export class Scheduler {
       longestWait_ms: Math.max(conf.minimal_backoff_time, conf.maximal_backoff_time) * 1000,
       page: Math.min(claimPage, conf.qmgr_message_active_limit),
       room: () => this.#active.room,
+      recipientRoom: () => this.#active.recipientRoom,
       excluded: this.#dispatch.excluded,
       take: (envelope) => this.#claimed(envelope),
       looked: (complete) => this.#looked(complete),
@@ -202,10 +203,13 @@ export class Scheduler {
     return describe({ active: this.#active.size, inHand, settling: this.#finish.inHand, destinations, refusedLogins });
   }
 
-  #claimed(envelope: Envelope): void {
-    if (this.#stopped) return;
-    if (this.#closing) this.#putBack(envelope, "");
+  /** False where there is no room for so many recipients. */
+  #claimed(envelope: Envelope): boolean {
+    if (this.#stopped) return true;
+    const admitted = this.#active.admits(envelope.recipients.length);
+    if (this.#closing || !admitted) this.#putBack(envelope, "");
     else this.#activate(envelope);
+    return admitted;
   }
 
   #looked(complete: boolean): void {
