@@ -11,9 +11,11 @@ const programs: Readonly<Record<string, () => Promise<Command>>> = {
   mailq: async () => (await import("./mailq.ts")).mailq,
   newaliases: async () => (await import("./postalias.ts")).newaliases,
   postalias: async () => (await import("./postalias.ts")).postalias,
+  postcat: async () => (await import("./postcat.ts")).postcat,
   postconf: async () => (await import("./postconf.ts")).postconf,
   postmap: async () => (await import("./postmap.ts")).postmap,
   postqueue: async () => (await import("./postqueue.ts")).postqueue,
+  postsuper: async () => (await import("./postsuper.ts")).postsuper,
   sendmail: async () => (await import("./sendmail.ts")).sendmail,
 };
 
@@ -31,7 +33,7 @@ const usageText = `usage: postern [-c config_directory] command
   logrotate     begin a new log file
   postfix …     the same commands, for those who know them by that name
 
-  mailq newaliases postalias postconf postmap postqueue sendmail
+  mailq newaliases postalias postcat postconf postmap postqueue postsuper sendmail
                 as Postfix has them; a link of that name to this program does the same
 `;
 

@@ -5,6 +5,8 @@ export interface QueuePaths {
   readonly maildrop: string;
   /** The socket that commands ask. */
   readonly public: string;
+  /** The socket that the operator's commands ask: below `queue`, so that only the relay's user and root get at it. */
+  readonly operatorSocket: string;
   /** The queue's database and its owners' locks: the relay's alone. */
   readonly queue: string;
   /** Held while a master runs. */
@@ -20,6 +22,7 @@ export function queuePaths(queueDirectory: string): QueuePaths {
     base,
     maildrop: `${base}/maildrop`,
     public: `${base}/public`,
+    operatorSocket: `${base}/queue/operator`,
     queue: `${base}/queue`,
     masterLock: `${base}/master.lock`,
     masterPid: `${base}/master.pid`,

@@ -27,7 +27,7 @@ export async function prepareQueueDirectory(
   maildropGroup: number | undefined,
 ): Promise<void> {
   const above = dirname(paths.base);
-  assertShort(above, [paths.masterSocket, `${paths.public}/control`]);
+  assertShort(above, [paths.masterSocket, `${paths.public}/control`, paths.operatorSocket]);
   const uid = owner?.uid;
   const gid = owner?.gid;
   const root = owner ? 0 : undefined;

@@ -31,6 +31,7 @@ import {
   type QueueCounts,
   type QueueEntry,
   QueueError,
+  type QueueName,
   type QueueStore,
   type RefusedBatch,
   type Settled,
@@ -252,24 +253,24 @@ export class EngineStore implements QueueStore {
     return this.#operator.flush(which);
   }
 
-  hold(ids: readonly string[] | "all"): Promise<number> {
-    return this.#operator.operate("hold", ids);
+  hold(ids: readonly string[] | "all", within?: readonly QueueName[]): Promise<number> {
+    return this.#operator.operate("hold", ids, within);
   }
 
-  unhold(ids: readonly string[] | "all"): Promise<number> {
-    return this.#operator.operate("unhold", ids);
+  unhold(ids: readonly string[] | "all", within?: readonly QueueName[]): Promise<number> {
+    return this.#operator.operate("unhold", ids, within);
   }
 
-  requeue(ids: readonly string[] | "all"): Promise<number> {
-    return this.#operator.operate("requeue", ids);
+  requeue(ids: readonly string[] | "all", within?: readonly QueueName[]): Promise<number> {
+    return this.#operator.operate("requeue", ids, within);
   }
 
-  expire(ids: readonly string[] | "all"): Promise<number> {
-    return this.#operator.operate("expire", ids);
+  expire(ids: readonly string[] | "all", within?: readonly QueueName[]): Promise<number> {
+    return this.#operator.operate("expire", ids, within);
   }
 
-  remove(ids: readonly string[] | "all"): Promise<number> {
-    return this.#operator.operate("remove", ids);
+  remove(ids: readonly string[] | "all", within?: readonly QueueName[]): Promise<number> {
+    return this.#operator.operate("remove", ids, within);
   }
 
   async list(after: string | undefined, limit: number): Promise<QueueEntry[]> {

@@ -83,6 +83,8 @@ export type Op =
       readonly kind: "operate";
       readonly action: OperatorAction;
       readonly selection: Selection;
+      /** Only those in one of these states; all where it is not given. */
+      readonly within?: readonly number[];
       readonly now: number;
     }
   | {

@@ -231,11 +231,12 @@ export class MemoryEngine implements Engine {
     return { rows, corrupt: [], more: false };
   }
 
-  #operate({ action, selection, now }: OpOf<"operate">): Page<number> {
+  #operate({ action, selection, within, now }: OpOf<"operate">): Page<number> {
     const ids = this.#selected(selection);
     const changed = ids.filter((id) => {
       const message = this.#queue.messages.get(id);
-      return message !== undefined && this.#change(message, action, now);
+      if (!message || (within && !within.includes(message.state))) return false;
+      return this.#change(message, action, now);
     });
     const paged = "limit" in selection && ids.length === selection.limit;
     return { changed, next: paged ? ids.at(-1) : undefined };

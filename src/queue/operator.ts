@@ -1,7 +1,8 @@
 import type { Clock } from "../runtime/clock.ts";
 import type { Coordinator } from "./coordinator.ts";
-import type { DuePosition, OperatorAction, Page, Selection } from "./engine.ts";
+import { type DuePosition, type OperatorAction, type Page, type Selection, state } from "./engine.ts";
 import { formatId, parseId } from "./id.ts";
+import type { QueueName } from "./store.ts";
 
 /**
  * What an operator does to the queue, in pages: each is an operation of its
@@ -21,10 +22,15 @@ export class Operator {
   }
 
   /** The number of messages changed. What is no id of a message is passed over. */
-  async operate(action: OperatorAction, which: readonly string[] | "all"): Promise<number> {
+  async operate(
+    action: OperatorAction,
+    which: readonly string[] | "all",
+    queues: readonly QueueName[] | undefined,
+  ): Promise<number> {
+    const within = queues && { within: queues.map((each) => state[each]) };
     let count = 0;
     const submit = async (selection: Selection): Promise<number | undefined> => {
-      const op = { kind: "operate", action, selection, now: this.#clock.now() } as const;
+      const op = { kind: "operate", action, selection, ...within, now: this.#clock.now() } as const;
       const page = await this.#coordinator.submit<"operate">(op);
       count += page.changed.length;
       for (const id of page.changed) this.#changed(action, formatId(id));

@@ -79,16 +79,17 @@ export interface QueueStore {
   flush(which: "all" | { readonly ids: readonly string[] } | { readonly destination: string }): Promise<number>;
 
   /**
-   * The operator's. Each resolves to the number of messages changed. `"all"` means every message.
+   * The operator's. Each resolves to the number of messages changed. `"all"` means every message; with `within`, only
+   * those that are in one of these queues at that moment.
    * A message in work that is held goes on, and is held once what it has in hand is settled; one that is
    * removed is not settled any more; one that is expired says so when it is next claimed.
    * Requeued are deferred and held messages: due at once, for no destination in particular.
    */
-  hold(ids: readonly string[] | "all"): Promise<number>;
-  unhold(ids: readonly string[] | "all"): Promise<number>;
-  requeue(ids: readonly string[] | "all"): Promise<number>;
-  expire(ids: readonly string[] | "all"): Promise<number>;
-  remove(ids: readonly string[] | "all"): Promise<number>;
+  hold(ids: readonly string[] | "all", within?: readonly QueueName[]): Promise<number>;
+  unhold(ids: readonly string[] | "all", within?: readonly QueueName[]): Promise<number>;
+  requeue(ids: readonly string[] | "all", within?: readonly QueueName[]): Promise<number>;
+  expire(ids: readonly string[] | "all", within?: readonly QueueName[]): Promise<number>;
+  remove(ids: readonly string[] | "all", within?: readonly QueueName[]): Promise<number>;
 
   /** A page of the queue in order of ids, beginning after `after`; empty at the end. Never a long read transaction. */
   list(after: string | undefined, limit: number): Promise<QueueEntry[]>;

@@ -1,5 +1,7 @@
+import type { Log } from "../log/log.ts";
 import type { QueueStore } from "../queue/store.ts";
-import type { ControlPorts } from "./control.ts";
+import type { ControlPorts, OperatorPorts } from "./control.ts";
+import { type ChangeRequest, changePages, logChanged } from "./operate.ts";
 import type { Relay } from "./relay.ts";
 
 /** What commands may ask, answered by the store and the relay. */
@@ -12,6 +14,22 @@ export function controlPorts(store: QueueStore, relay: Relay): ControlPorts {
       return flushSite(site, store, relay);
     },
     status: async () => ({ counts: await store.counts(), ...relay.figures }),
+  };
+}
+
+/** What the operator may ask beside. */
+export function operatorPorts(store: QueueStore, relay: Relay, log: Log): OperatorPorts {
+  return {
+    async *change(request: ChangeRequest) {
+      const to = log.as("postsuper", request.pid);
+      for await (const page of changePages(store, request)) {
+        logChanged(to, request.action, page);
+        // What is due now does not wait for the end of a long list.
+        relay.scheduler.look();
+        yield page;
+      }
+    },
+    note: (pid, text) => log.as("postsuper", pid).info(text),
   };
 }
 

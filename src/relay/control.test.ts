@@ -175,3 +175,39 @@ test("too many clients at once are told so, and closing waits for none of them",
   await listener.close();
   await Promise.all(clients.map(({ closed }) => closed));
 });
+
+test("the socket that is open to everybody changes nothing", async () => {
+  const { path, listener } = await control();
+  const change = { command: "change", action: "remove", ids: "all", pid: 1 };
+  for (const request of [change, { command: "note", pid: 1, text: "x" }])
+    assert.deepEqual(await ask(path, request), [{ error: "this socket changes nothing" }]);
+  await listener.close();
+});
+
+test("a change is passed on as asked, its pages come as they are done, and what is none is refused", async () => {
+  const asked: object[] = [];
+  const operator: ControlPorts["operator"] = {
+    async *change(request) {
+      asked.push(request);
+      yield { count: 500 };
+      yield { count: 1 };
+    },
+    note: () => {},
+  };
+  const { path, listener } = await control({ operator });
+  const request = { action: "remove", ids: "all", queues: ["hold"], pid: 7 };
+  assert.deepEqual(await ask(path, { command: "change", ...request }), [{ count: 500 }, { count: 1 }, { end: true }]);
+  assert.deepEqual(asked, [request]);
+  for (const wrong of [
+    { action: "toString" },
+    { ids: undefined },
+    { ids: [7] },
+    { queues: ["x"] },
+    { queues: "hold" },
+  ]) {
+    const [answer] = await ask(path, { command: "change", ...request, ...wrong });
+    assert.match((answer as { error: string }).error, /^no /);
+  }
+  assert.equal(asked.length, 1);
+  await listener.close();
+});

@@ -1,12 +1,13 @@
 import type { QueueEntry } from "../queue/store.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import type { Connection, Listener, Net } from "../runtime/net.ts";
+import { type ChangeRequest, changeRequest } from "./operate.ts";
 
 /**
- * What commands ask a running relay, over a Unix socket that every local user may
- * open: one line of JSON in, lines of JSON out, the last one `{"end":true}` or
- * `{"error":"…"}`. It tells what `mailq` tells anybody and starts deliveries early; it
- * changes nothing else.
+ * What commands ask a running relay, over a Unix socket: one line of JSON in, lines of JSON out, the last
+ * one `{"end":true}` or `{"error":"…"}`. There are two. The one that every local user may open tells what
+ * `mailq` tells anybody and starts deliveries early; it changes nothing else. The one that only root and the
+ * relay's user may open (its ports have `operator`) changes the queue, too.
  *
  * Any user may connect, so nobody is waited for: a client that does not ask, or does not read, is cut
  * off, and closing cuts off all.
@@ -14,13 +15,23 @@ import type { Connection, Listener, Net } from "../runtime/net.ts";
 export type ControlRequest =
   | { readonly command: "list" }
   | { readonly command: "flush"; readonly id?: string; readonly site?: string }
-  | { readonly command: "status" };
+  | { readonly command: "status" }
+  | ({ readonly command: "change" } & ChangeRequest)
+  /** A line for the mail log, from the command with that process id. */
+  | { readonly command: "note"; readonly pid: number; readonly text: string };
 
 export interface ControlPorts {
   list(after: string | undefined, limit: number): Promise<QueueEntry[]>;
   /** The number of messages that are now due. */
   flush(which: { readonly id?: string; readonly site?: string }): Promise<number>;
   status(): Promise<object>;
+  readonly operator?: OperatorPorts;
+}
+
+export interface OperatorPorts {
+  /** Page after page; ends early when nobody goes on reading. */
+  change(request: ChangeRequest): AsyncIterable<{ readonly changed: readonly string[] } | { readonly count: number }>;
+  note(pid: number, text: string): void;
 }
 
 const requestLimit_bytes = 4096;
@@ -118,7 +129,7 @@ class ControlClient {
     }
   }
 
-  async #carryOut(request: Partial<Record<"command" | "id" | "site", unknown>>): Promise<void> {
+  async #carryOut(request: Partial<Record<"command" | "id" | "site" | "pid" | "text", unknown>>): Promise<void> {
     const { command, id, site } = request;
     switch (command) {
       case "list":
@@ -129,6 +140,10 @@ class ControlClient {
       }
       case "status":
         return this.#write(await this.#ports.status());
+      case "change":
+        return this.#change(changeRequest(request));
+      case "note":
+        return this.#operator().note(Number(request.pid), String(request.text));
       default:
         throw new Error("no such command");
     }
@@ -141,6 +156,20 @@ class ControlClient {
       await this.#write(...page);
       after = page.at(-1)?.envelope.id;
     } while (after !== undefined && this.#state !== "gone");
+  }
+
+  /** A command that is interrupted stops what it asked for, at the end of a page. */
+  async #change(request: ChangeRequest): Promise<void> {
+    for await (const page of this.#operator().change(request)) {
+      await this.#write(page);
+      if (this.#state === "gone") return;
+    }
+  }
+
+  #operator(): OperatorPorts {
+    const { operator } = this.#ports;
+    if (!operator) throw new Error("this socket changes nothing");
+    return operator;
   }
 
   /** Resolves when more may be written. */

@@ -18,7 +18,7 @@ import { preload as preloadSasl } from "../sasl/saslprep.ts";
 import { exposedCredentials } from "./check-tables.ts";
 import { type Configuration, configure } from "./configuration.ts";
 import { type ControlPorts, startControl } from "./control.ts";
-import { controlPorts } from "./control-ports.ts";
+import { controlPorts, operatorPorts } from "./control-ports.ts";
 import { ownerLock, ownerLocks, releaseGoneOwners, removeGoneLocks } from "./gone-owners.ts";
 import { gatherMaterials } from "./materials.ts";
 import type { RelayConf } from "./params.ts";
@@ -166,12 +166,10 @@ class RelayProcess {
       queueDirectory: paths.queue,
       failed: broken,
     });
-    const control = await takeControl(
-      runtime,
-      `${paths.public}/control`,
-      message.generation,
-      controlPorts(store, relay),
-    );
+    const ports = controlPorts(store, relay);
+    const control = await takeControl(runtime, `${paths.public}/control`, 0o666, message.generation, ports);
+    const operated = { ...ports, operator: operatorPorts(store, relay, log) };
+    const operator = await takeControl(runtime, paths.operatorSocket, 0o600, message.generation, operated);
     await relay.serve(message.sockets).catch((error: unknown) => {
       throw new StartError(
         `cannot listen: ${error instanceof Error ? error.message : String(error)}`,
@@ -179,7 +177,7 @@ class RelayProcess {
       );
     });
     const finish = async () => {
-      await control.close();
+      await Promise.all([control.close(), operator.close()]);
       await flush();
     };
     const notes = [...materials.warnings, ...exposed].map((problem) => `warning: ${describeProblem(problem)}`);
@@ -325,6 +323,7 @@ async function openStore(
 async function takeControl(
   { files, net, clock }: Runtime,
   path: string,
+  mode: number,
   generation: number,
   ports: ControlPorts,
 ): Promise<Listener> {
@@ -332,7 +331,7 @@ async function takeControl(
   try {
     await files.remove(own).catch(() => {});
     const control = await startControl({ net, clock }, own, ports);
-    await files.chmod(own, 0o666);
+    await files.chmod(own, mode);
     await files.rename(own, path);
     return control;
   } catch (error) {

@@ -224,17 +224,18 @@ export class QueueFile {
     }
   }
 
-  #operate({ action, selection, now }: OpOf<"operate">): Page<number> {
+  #operate({ action, selection, within, now }: OpOf<"operate">): Page<number> {
     const paged = "limit" in selection;
     const ids = paged ? this.#sql.idsAfter.all(selection.after, selection.limit) : selection.ids;
-    const changed = ids.filter((id) => this.#change(id, action, now));
+    const changed = ids.filter((id) => this.#change(id, action, now, within));
     return { changed, next: paged && ids.length === selection.limit ? ids.at(-1) : undefined };
   }
 
-  #change(id: number, action: OperatorAction, now: number): boolean {
+  #change(id: number, action: OperatorAction, now: number, within: readonly number[] | undefined): boolean {
     const found = this.#sql.states.get(id);
     if (!found) return false;
     const [is, flags] = found;
+    if (within && !within.includes(is)) return false;
     switch (action) {
       case "remove":
         this.#sql.leaveLastTrace.run(now, id);
