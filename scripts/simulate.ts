@@ -1,8 +1,9 @@
 import { parseArgs } from "node:util";
+import { runRelay } from "../test/simulation/relay-run.ts";
 import { runStore } from "../test/simulation/store-run.ts";
 
 /**
- * npm run simulate -- --seeds N --from S: runs the simulation of the queue for N seeds (10,000), beginning with S (1).
+ * npm run simulate -- --seeds N --from S: runs the simulations of the queue's store and of the scheduler above it for N seeds (10,000), beginning with S (1).
  * Prints each seed that breaks a promise, with the promise, and for the first of them what happened; exit status 1 then.
  * The same seed does the same again: --seeds 1 --from SEED.
  */
@@ -15,10 +16,12 @@ if (!Number.isSafeInteger(seeds) || !Number.isSafeInteger(from) || seeds < 1) {
 }
 let broken = 0;
 for (let seed = from; seed < from + seeds; seed++) {
-  const { violation, trace, hash } = await runStore(seed);
-  if (violation === undefined) continue;
-  if (broken++ === 0) process.stdout.write(`${trace.join("\n")}\n`);
-  process.stdout.write(`seed ${seed}: ${violation} (trace ${hash.slice(0, 16)})\n`);
+  for (const [what, run] of [["store", runStore] as const, ["scheduler", runRelay] as const]) {
+    const { violation, trace, hash } = await run(seed);
+    if (violation === undefined) continue;
+    if (broken++ === 0) process.stdout.write(`${trace.join("\n")}\n`);
+    process.stdout.write(`seed ${seed}, ${what}: ${violation} (trace ${hash.slice(0, 16)})\n`);
+  }
 }
 process.stdout.write(`${seeds} seeds from ${from}: ${broken} broke a promise\n`);
 process.exitCode = broken > 0 ? 1 : 0;

@@ -231,3 +231,103 @@ export const storeFaults: readonly Fault[] = [
     "if (envelope && claimed.length === 0) claimed.push(envelope);",
   ),
 ];
+
+const scheduler = "qmgr/scheduler.ts";
+const dispatch = "qmgr/dispatch.ts";
+const conclusion = "qmgr/conclusion.ts";
+
+export const schedulerFaults: readonly Fault[] = [
+  fault(
+    "done before the reply",
+    "a recipient counts as delivered when it has been handed to the transport",
+    dispatch,
+    "return deliver({ envelope, recipients, route, body, active_ms, started_ms: clock.monotonic() });",
+    `void deliver({ envelope, recipients, route, body, active_ms, started_ms: clock.monotonic() });
+      const sent = { status: "sent", dsn: "2.0.0", reason: "", remoteHost: "", remoteReply: undefined } as const;
+      return Promise.resolve({ recipients: recipients.map((index) => ({ index, ...sent })), health: { kind: "ok" } });`,
+  ),
+  fault(
+    "put off counts as done",
+    "450 is taken for 250",
+    conclusion,
+    'status === "deferred" ? "pending" : status',
+    'status === "deferred" ? "sent" : status',
+  ),
+  fault(
+    "given up in silence",
+    "nobody is told of a 550",
+    conclusion,
+    'const refused = results.filter(({ status }) => status === "bounced");',
+    "const refused = none;",
+  ),
+  fault(
+    "given up though the notification could not be written",
+    "the same, on a bad day",
+    "qmgr/finish.ts",
+    "if (!failure) {",
+    "if (failure === null) {",
+  ),
+  fault(
+    "forgotten by the transport, and done",
+    "a recipient without a result counts as delivered",
+    scheduler,
+    'const verdict = health.kind === "ok" ? forgotten : deferral(health.dsn, health.reason);',
+    'const verdict = health.kind === "ok" ? discarded : deferral(health.dsn, health.reason);',
+  ),
+  fault(
+    "forgotten by the transport, and by the scheduler",
+    "a message waits for ever for the result of a recipient",
+    scheduler,
+    "this.#decide(message, index, verdict, key);",
+    "",
+  ),
+  fault(
+    "settled with a delivery in hand",
+    "a relay that is replaced does not wait for its deliveries",
+    scheduler,
+    "if (message.inHand === 0 && (message.undecided === 0 || this.#closing))",
+    "if (message.undecided === 0 || this.#closing)",
+  ),
+  fault(
+    "left out beyond the limit",
+    "what is accepted while the active set is full is nobody's",
+    scheduler,
+    'this.#watch.leftBehind();\n      this.#putBack(envelope, "");',
+    "",
+  ),
+  fault(
+    "lost wake-up of the due watch",
+    "deferred mail stays until the next start",
+    "qmgr/due-watch.ts",
+    "this.#timer = undefined;\n      this.look();",
+    "this.#timer = undefined;",
+  ),
+  fault(
+    "a place that is not given back",
+    "after some deliveries a transport does nothing any more",
+    dispatch,
+    "lane.end(destination);",
+    "",
+  ),
+  fault(
+    "a destination that stays suspended",
+    "one outage, and its mail waits for ever",
+    dispatch,
+    "destination.timer = clock.after(left_ms, () => this.#resume(destination));",
+    "",
+  ),
+  fault(
+    "work lost at a suspended destination",
+    "what waits for a destination when it goes down is forgotten",
+    dispatch,
+    "work.destination.waiting.push(work);",
+    "",
+  ),
+  fault(
+    "removed mail is delivered",
+    "what the operator deleted goes out from the active set",
+    dispatch,
+    "} else if (this.#options.wanted(work.message)) {",
+    "} else if (work.message) {",
+  ),
+];

@@ -87,10 +87,9 @@ export class Oracle {
     if (this.#held.has(id)) this.#broken(`${owner} claims ${id}, which is held`);
     if (!this.#messages.has(id)) this.#broken(`${owner} claims ${id}, which nobody offered`);
     for (const { address, status } of envelope.recipients) {
-      const { noted, told, removed } = this.#of(address);
+      const { noted, told } = this.#of(address);
       if (noted && status !== noted) this.#broken(`${address} was noted as ${noted} and is ${status}`);
       if (told === "refused") this.#broken(`${owner} claims ${id}, which was refused`);
-      if (removed) this.#broken(`${owner} claims ${id}, which was removed`);
     }
     this.#holders.set(id, owner);
   }
@@ -100,9 +99,11 @@ export class Oracle {
     const each = this.#of(address);
     const { last, noted, told, removed } = each;
     if (told === "refused") this.#broken(`${address} is delivered, and was refused`);
-    if (noted) this.#broken(`${address} is delivered, and was noted as ${noted}`);
+    // Who was taken for dead cannot know.
+    const excused = this.#gone.has(owner);
+    if (noted && !excused) this.#broken(`${address} is delivered, and was noted as ${noted}`);
     if (removed === owner) this.#broken(`${address} is delivered by ${owner}, which removed it`);
-    if (last?.replied && !this.#gone.has(last.owner))
+    if (last?.replied && !excused && !this.#gone.has(last.owner))
       this.#broken(`${address} is delivered twice by ${last.owner} and ${owner}`);
     each.last = { owner, replied };
     each.deliveries++;
@@ -114,8 +115,11 @@ export class Oracle {
     return this.#wakes;
   }
 
-  tried(address: string, status: "sent" | "bounced", notification: string | undefined): void {
+  /** `owed`: who sent it is told of a bounce. */
+  tried(address: string, status: "sent" | "bounced", notification: string | undefined, owed = true): void {
     const each = this.#of(address);
+    if (!owed && status === "bounced") each.triedDiscarding = true;
+    if (status === "sent" && each.deliveries === 0) this.#broken(`${address} is settled as sent, and no server has it`);
     if (status === "sent") each.triedSent = true;
     else each.notifications = [...(each.notifications ?? []), ...(notification ? [notification] : [])];
   }
@@ -177,8 +181,8 @@ export class Oracle {
 
   /** Noted, or what it was to be noted as came true, though the relay did not live to hear of it. */
   #hasEnded(address: string): boolean {
-    const { noted, removalAsked, triedSent, notifications = [], deliveries } = this.#of(address);
-    if (noted || removalAsked || (triedSent && deliveries > 0)) return true;
+    const { noted, removalAsked, triedSent, triedDiscarding, notifications = [], deliveries } = this.#of(address);
+    if (noted || removalAsked || triedDiscarding || (triedSent && deliveries > 0)) return true;
     return notifications.some((notification) => this.#hasEnded(notification) || this.#of(notification).deliveries > 0);
   }
 
@@ -212,6 +216,7 @@ interface Tracked {
   last?: { readonly owner: string; readonly replied: boolean };
   noted?: RecipientStatus;
   triedSent?: boolean;
+  triedDiscarding?: boolean;
   /** Recipients of the notifications that were to tell of it. */
   notifications?: readonly string[];
   removalAsked?: boolean;

@@ -184,8 +184,12 @@ class StoreRun {
     );
   }
 
-  /** It lives, and goes on for a while. That must do no harm but to repeat deliveries. */
+  /**
+   * It lives, and goes on for a while with what it has. That must do no harm but to repeat deliveries. It takes nothing any more, nor had
+   * anything on the way: what came after it was taken for dead would be its own again.
+   */
   #presumeDead(relay: Relay): void {
+    if ([...relay.calls].some((call) => !call.startsWith("deliver"))) return;
     this.world.note(`${relay.owner} is taken for dead`);
     relay.presumedDead = true;
     this.#oracle.ended(relay.owner);
@@ -499,7 +503,7 @@ function stale(world: World, status: RecipientStatus): Omit<RecipientOutcome, "i
 
 const size = (body: NewMessage["body"]): number => (Buffer.isBuffer(body) ? body.length : body.size_bytes);
 
-function newEnvelope(addresses: readonly string[], size_bytes: number): NewEnvelope {
+export function newEnvelope(addresses: readonly string[], size_bytes: number): NewEnvelope {
   return {
     sender: "sender@example.org",
     recipients: addresses.map((address) => ({
