@@ -2,8 +2,10 @@ import type { Log } from "../log/log.ts";
 import { errorCode, openFlags } from "../runtime/files.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { BatchLimits } from "./coordinator.ts";
+import type { Engine } from "./engine.ts";
 import { EngineStore } from "./engine-store.ts";
 import { networkFileSystem } from "./sqlite/file-system.ts";
+import type { OpenOptions } from "./sqlite/protocol.ts";
 import { SqliteEngine } from "./sqlite/sqlite-engine.ts";
 import type { RefusedBatch } from "./store.ts";
 
@@ -40,6 +42,11 @@ export interface SqliteStoreOptions {
   readonly traces_s?: number;
 }
 
+/** An engine whose file is not open yet; it resolves to the largest id in it. */
+export interface OpenableEngine extends Engine {
+  open(options: OpenOptions): Promise<number>;
+}
+
 /** Cannot be opened; the message says why and what to do. */
 export class QueueOpenError extends Error {}
 
@@ -47,7 +54,7 @@ export class QueueOpenError extends Error {}
  * Opens the queue, making it if there is none. What an earlier process of the same owner had in work is
  * deferred, and due at once; bodies that it did not complete are swept. Throws QueueOpenError.
  */
-export async function openSqliteStore(engine: SqliteEngine, options: SqliteStoreOptions): Promise<EngineStore> {
+export async function openSqliteStore(engine: OpenableEngine, options: SqliteStoreOptions): Promise<EngineStore> {
   const { directory, owner, refused = [], runtime } = options;
   const path = queueFile(directory);
   try {

@@ -11,9 +11,9 @@ import { openSqliteStore, startSqliteWorker } from "../../src/queue/open.ts";
 import type { QueueStore } from "../../src/queue/store.ts";
 import { realRuntime } from "../../src/runtime/real.ts";
 import { wholeBody } from "../conformance/queue-store.ts";
-import { bodyOf } from "./store-crash.child.ts";
+import { bodyOf } from "./store-load.ts";
 
-/** Killing does not test power loss (the page cache survives it): that is another test's. */
+/** Killing does not test power loss (the page cache survives it): power-cut.test.ts does. */
 const rounds = Number(process.env.POSTERN_CRASH_ROUNDS ?? 20);
 
 /** What the children said, over all rounds. */
