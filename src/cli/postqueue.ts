@@ -34,6 +34,9 @@ export async function postqueue(args: readonly string[], io: CommandIo): Promise
     case "f":
       return flush({ command: "flush" }, asIn);
     case "i":
+      if (!/^[A-Za-z0-9_]+$/.test(action.value)) {
+        return fatal(io, `Cannot flush queue ID - invalid name: "${action.value.slice(0, 100)}"`);
+      }
       return flush({ command: "flush", id: action.value }, asIn);
     default:
       return flush({ command: "flush", site: action.value }, asIn);

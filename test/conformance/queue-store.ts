@@ -713,6 +713,20 @@ export function queueStoreConformance(name: string, makeBed: () => Promise<Bed>)
       assert.deepEqual(ids(await store.claim(0, 10, excluding)), [deferred, held]);
     });
 
+    promise("within the queues that are named, only what is in them at that moment is changed", async (bed) => {
+      const store = await bed.open("a");
+      const [deferred, held, active] = [await defer(store), await defer(store), await accept(store)];
+      await store.hold([held]);
+      assert.equal(await store.remove([deferred, active], ["hold"]), 0);
+      assert.equal(await store.hold("all", ["active"]), 1);
+      assert.equal(await store.unhold("all", ["deferred", "active"]), 1);
+      assert.equal(await store.remove("all", ["hold", "active"]), 2);
+      assert.deepEqual(
+        (await store.list(undefined, 10)).map(({ envelope }) => envelope.id),
+        [deferred],
+      );
+    });
+
     promise("all means all, however many", async (bed) => {
       const store = await bed.open("a");
       const deferred = await Promise.all(Array.from({ length: 1_201 }, () => defer(store)));
