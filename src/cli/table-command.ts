@@ -8,6 +8,7 @@ import { errorText } from "../table/error-text.ts";
 import { foldBytes } from "../table/fold.ts";
 import type { IndexFormat } from "../table/index-format.ts";
 import { named } from "../table/indexed.ts";
+import type { Answer } from "../table/maps.ts";
 import { openByteTable, parseReference, type Reference, tableType } from "../table/open.ts";
 import { printable } from "../table/printable.ts";
 import { LogicalLines, type TakeLine } from "../table/source.ts";
@@ -100,6 +101,7 @@ class TableRun {
   readonly #io: CommandIo;
   readonly #warn: (text: string) => void;
   readonly #utf8: boolean;
+  readonly #tables: ByteTable[] = [];
 
   constructor(
     program: TableProgram,
@@ -121,6 +123,14 @@ class TableRun {
   }
 
   async run(): Promise<number> {
+    try {
+      return await this.#run();
+    } finally {
+      for (const table of this.#tables) table.close?.();
+    }
+  }
+
+  async #run(): Promise<number> {
     const { delete: deleted, query, list, bodyKeys, headerKeys, mimeKeys } = this.#options;
     if ((bodyKeys || headerKeys || mimeKeys) && query !== "-") {
       throw new Fatal('specify -b -h or -m only with "-q -"');
@@ -145,7 +155,7 @@ class TableRun {
   async #query(text: string): Promise<boolean> {
     for (const operand of this.#operands) {
       const opened = await this.#open(this.#reference(operand));
-      const value = this.#find(opened, Buffer.from(text), opened.name);
+      const value = await this.#find(opened, Buffer.from(text), opened.name);
       if (value === undefined) continue;
       this.#io.out(Buffer.concat([value, newline]));
       return true;
@@ -160,23 +170,28 @@ class TableRun {
     const output = new Output(this.#io);
     const separator = Buffer.from(this.#program.separator);
     let found = false;
+    const take = (key: Buffer, value: Buffer): true => {
+      output.add(key, separator, value);
+      found = true;
+      return true;
+    };
     /** False where a table has to be opened first. */
-    const ask = (key: Buffer): boolean => {
-      for (let index = 0; index < references.length; index++) {
+    const ask = (key: Buffer, first = 0): Answer<boolean> => {
+      for (let index = first; index < references.length; index++) {
         const table = opened[index];
         if (!table) return false;
         const value = this.#find(table, key, table.shown);
-        if (value === undefined) continue;
-        output.add(key, separator, value);
-        found = true;
-        break;
+        if (value instanceof Promise) return value.then((late) => (late ? take(key, late) : ask(key, index + 1)));
+        if (value !== undefined) return take(key, value);
       }
       return true;
     };
     const askAll = async (keys: readonly Buffer[]): Promise<void> => {
       for (const key of keys) {
         const whole = untilNul(key);
-        while (!ask(whole)) {
+        for (;;) {
+          const done = ask(whole);
+          if (done instanceof Promise ? await done : done) break;
           const next = references[opened.length];
           if (next) opened.push(await this.#open(next));
         }
@@ -220,6 +235,7 @@ class TableRun {
       ...(this.#options.valuesFromFiles ? { convert: (value, where) => this.#fromFiles(value, where) } : {}),
     };
     const table = await openByteTable(reference, this.#context(), options);
+    this.#tables.push(table);
     return {
       type,
       name,
@@ -243,19 +259,33 @@ class TableRun {
       warn: this.#warn,
       env: this.#io.env,
       random: this.#io.runtime.random,
+      network: this.#io.runtime,
     };
   }
 
   /** The value as it is printed; says what is odd about it. `name`: the table's, where an empty value is reported. */
-  #find({ type, shown, table, patterns }: Opened, key: Buffer, name: string): Buffer | undefined {
+  #find(opened: Opened, key: Buffer, name: string): Answer<Buffer | undefined> {
+    const { type, shown, table, patterns } = opened;
     if (this.#utf8 && !isUtf8(key)) {
       this.#warn(`${type}:${shown}: non-UTF-8 key "${printable(key)}": ${notUtf8}`);
       return undefined;
     }
-    let value = answered(`${type}:${name}`, () =>
+    const value = answered(`${type}:${name}`, () =>
       table.find(this.#options.fold && !patterns ? foldBytes(key, this.#utf8) : key),
     );
-    if (value === undefined) return undefined;
+    if (!(value instanceof Promise)) return this.#checked(opened, key, name, value);
+    return value.then(
+      (late) => this.#checked(opened, key, name, late),
+      (error: unknown) =>
+        answered(`${type}:${name}`, () => {
+          throw error;
+        }),
+    );
+  }
+
+  #checked({ type, shown }: Opened, key: Buffer, name: string, stored: Buffer | undefined): Buffer | undefined {
+    if (stored === undefined) return undefined;
+    let value = stored;
     if (this.#utf8 && !isUtf8(value)) {
       this.#warn(`${type}:${shown}: key "${printable(key)}": non-UTF-8 value "${printable(value)}": ${notUtf8}`);
       throw new Fatal(`table ${type}:${shown}: query error`);

@@ -11,7 +11,7 @@ export interface TableFindings {
 }
 
 export async function checkTables(
-  runtime: Pick<Runtime, "files" | "clock" | "random">,
+  runtime: Pick<Runtime, "files" | "clock" | "random" | "net" | "names">,
   configuration: Configuration,
 ): Promise<TableFindings> {
   const { files, clock } = runtime;

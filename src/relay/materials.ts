@@ -34,7 +34,7 @@ export interface Gathered {
 const filterFileLimit_bytes = 1024 * 1024;
 
 export async function gatherMaterials(
-  world: Pick<Runtime, "files" | "clock" | "random">,
+  world: Pick<Runtime, "files" | "clock" | "random" | "net" | "names">,
   configuration: Configuration,
   log: Log,
 ): Promise<Gathered> {

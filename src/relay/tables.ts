@@ -37,7 +37,11 @@ export class Tables {
   readonly problems: Problem[] = [];
   readonly warnings: Problem[] = [];
 
-  private constructor({ files, clock, random }: World, configuration: Configuration, warn: (text: string) => void) {
+  private constructor(
+    { files, clock, random, net, names }: World,
+    configuration: Configuration,
+    warn: (text: string) => void,
+  ) {
     this.#files = files;
     this.#set = new TableSet({
       defaultType: configuration.conf.default_database_type,
@@ -47,7 +51,7 @@ export class Tables {
         return snapshot;
       },
       modified: (path) => this.#modified(path),
-      world: { env: environment(), random },
+      world: { env: environment(), random, network: { net, names, clock } },
       warn,
     });
   }
@@ -187,7 +191,7 @@ function remedyFor(reference: string, text: string): string {
 const isKnownType = (reference: string): boolean =>
   tableTypes.some((type) => reference.replace(/^(proxy:)+/, "").startsWith(`${type.name}:`));
 
-type World = Pick<Runtime, "files" | "clock" | "random">;
+type World = Pick<Runtime, "files" | "clock" | "random" | "net" | "names">;
 
 /** At start, an index that somebody is writing is waited for, this often and this long. */
 const settleTries = 50;

@@ -2,6 +2,7 @@ import { isUtf8 } from "node:buffer";
 import type { Entries } from "./entries.ts";
 import { foldKey } from "./fold.ts";
 import type { IndexFormat } from "./index-format.ts";
+import type { Answer } from "./maps.ts";
 import { type Table, type TableContext, TableError, type TableType } from "./table.ts";
 
 /**
@@ -10,11 +11,13 @@ import { type Table, type TableContext, TableError, type TableType } from "./tab
  * reads and prints need not be UTF-8; everybody else on the Table made of one.
  */
 export interface ByteTable {
-  find(key: Buffer): Buffer | undefined;
+  /** Later only where a server is asked. */
+  find(key: Buffer): Answer<Buffer | undefined>;
   /** Keys are patterns, and are not folded. Absent: as its type has it. */
   readonly patterns?: boolean;
   /** Absent where the type cannot list. */
   entries?(): Iterable<readonly [key: Buffer, value: Buffer]>;
+  close?(): void;
 }
 
 /** The Table of a ByteTable. A value that is not UTF-8 is a TableError: as text it would be another one. */
@@ -24,6 +27,7 @@ export function textTable(table: ByteTable, reference: string, { foldCase }: Pic
     ...(table.patterns === undefined ? {} : { patterns: table.patterns }),
     get(key) {
       const value = table.find(Buffer.from(foldCase && !table.patterns ? foldKey(key) : key));
+      if (value instanceof Promise) return value.then((found) => found && text(found, reference));
       return value === undefined ? undefined : text(value, reference);
     },
     ...(entries
@@ -35,7 +39,7 @@ export function textTable(table: ByteTable, reference: string, { foldCase }: Pic
           },
         }
       : {}),
-    close: async () => {},
+    close: async () => table.close?.(),
   };
 }
 

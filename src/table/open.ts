@@ -52,7 +52,11 @@ export async function openByteTable(
     const table = await openByteTable(reference, context, options, types);
     const patterns = table.patterns ?? tableType(reference.type, types).patterns;
     const fold = context.foldCase && !patterns;
-    return { patterns, find: (key) => table.find(fold ? foldBytes(key, options.utf8) : key) };
+    return {
+      patterns,
+      find: (key) => table.find(fold ? foldBytes(key, options.utf8) : key),
+      close: () => table.close?.(),
+    };
   };
   return tableType(type, types).openBytes(name, context, { ...options, part });
 }

@@ -71,7 +71,10 @@ function combining(type: string, parse: (name: string) => readonly string[], com
       const asks = parts.map((each) => (key: Buffer) => each.find(key));
       return {
         patterns: parts[0]?.patterns ?? false,
-        find: (key) => combine(asks, key, joined) as Buffer | undefined,
+        find: (key) => combine(asks, key, joined),
+        close: () => {
+          for (const each of parts) each.close?.();
+        },
       };
     },
   };

@@ -1,4 +1,5 @@
 import type { Random } from "../runtime/random.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 
 /**
  * A lookup table answers a key with a value, with "absent", or by throwing a
@@ -39,6 +40,8 @@ export interface TableContext {
   /** What environ: shows. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly random?: Random;
+  /** What tables that ask a server are reached with. */
+  readonly network?: Pick<Runtime, "net" | "names" | "clock">;
 }
 
 export interface FileSnapshot {

@@ -10,7 +10,9 @@ import { lmdb } from "./lmdb.ts";
 import { pipemap, proxy, unionmap } from "./parts.ts";
 import { pcre, regexp } from "./patterns.ts";
 import { randmap } from "./randmap.ts";
+import { socketmap } from "./socketmap.ts";
 import { staticTable } from "./static.ts";
+import { tcp } from "./tcp.ts";
 import { texthash } from "./texthash.ts";
 
 /** The types of table that there are. A new one is one file and one line here. */
@@ -28,7 +30,9 @@ export const tableTypes: readonly ByteTableType[] = [
   proxy,
   randmap,
   regexp,
+  socketmap,
   staticTable,
+  tcp,
   texthash,
   unionmap,
 ];
