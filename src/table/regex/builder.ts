@@ -23,6 +23,20 @@ export const lineStart: Piece = piece("(?m:^)", "(?<![^\\n])");
 export const lineEnd: Piece = piece("(?m:$)", "(?![^\\n])");
 export const softEnd: Piece = piece("\\z", "(?=\\n?(?![\\s\\S]))");
 
+export const wordEdge: Piece = piece("\\b");
+export const noWordEdge: Piece = piece("\\B");
+
+/** What matches a place and no text: it cannot be repeated. */
+export const places: ReadonlySet<Piece> = new Set([
+  textStart,
+  textEnd,
+  lineStart,
+  lineEnd,
+  softEnd,
+  wordEdge,
+  noWordEdge,
+]);
+
 /** What both readers of patterns keep while they read: place, groups, and whether RE2 can do it. */
 export class Reading {
   readonly text: string;

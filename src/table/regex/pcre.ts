@@ -5,14 +5,17 @@ import {
   lineEnd,
   lineStart,
   nothing,
+  noWordEdge,
   type Piece,
   piece,
+  places,
   Reading,
   softEnd,
   syntax,
   textEnd,
   textStart,
   untranslatable,
+  wordEdge,
 } from "./builder.ts";
 import {
   type Bytes,
@@ -112,6 +115,7 @@ class Pcre {
     const input = this.#in;
     const [count, low = "", high] = input.match(/[*+?]|\{(\d+)(?:,(\d*))?\}/y) ?? [];
     if (count === undefined) return atom;
+    if (places.has(atom)) throw syntax("quantifier does not follow a repeatable item");
     if (high && Number(high) < Number(low)) throw syntax("numbers out of order in {} quantifier");
     if (Number(low) > 65535 || Number(high ?? 0) > 65535) throw syntax("number too big in {} quantifier");
     if (input.take("+")) return this.#possessive(around("(?:", atom, `)${count}`));
@@ -210,7 +214,7 @@ class Pcre {
     if (number !== undefined) return this.#reference(number);
     const char = input.char;
     if (/[1-9]/.test(char)) throw untranslatable("a backslash and several digits");
-    const place = { b: piece("\\b"), B: piece("\\B"), A: textStart, G: textStart, z: textEnd }[char];
+    const place = { b: wordEdge, B: noWordEdge, A: textStart, G: textStart, z: textEnd }[char];
     if (place || char === "Z") {
       input.at++;
       return place ?? this.#softEnd();

@@ -4,13 +4,15 @@ import {
   joined,
   lineEnd,
   lineStart,
+  noWordEdge,
   type Piece,
-  piece,
+  places,
   Reading,
   syntax,
   textEnd,
   textStart,
   untranslatable,
+  wordEdge,
 } from "./builder.ts";
 import { type Bytes, between, bothCases, bytesOf, classes, except, space, union, without, word } from "./bytes.ts";
 import type { Translated } from "./compile.ts";
@@ -61,19 +63,20 @@ class Posix {
     for (;;) {
       if (this.#in.done || this.#atOperator("|")) break;
       if (this.#atOperator(")") && (inGroup || !this.#flags.extended)) break;
-      // Behind the ^ of a basic expression, a * is an ordinary one.
-      const anchor = !this.#flags.extended && pieces.length === 0 && this.#in.char === "^";
       const atom = this.#atom(pieces.length === 0, inGroup);
-      pieces.push(anchor ? atom : this.#repeated(atom));
+      pieces.push(this.#repeated(atom));
     }
     return joined(pieces);
   }
 
   #repeated(atom: Piece): Piece {
+    // Behind the ^ of a basic expression, a * is an ordinary one.
+    if (places.has(atom) && !this.#flags.extended) return atom;
     let whole = atom;
     for (;;) {
       const count = this.#quantifier();
       if (count === undefined) return whole;
+      if (places.has(atom)) throw syntax("Invalid preceding regular expression");
       whole = around("(?:", whole, `)${count}`);
     }
   }
@@ -128,12 +131,12 @@ class Posix {
     input.at++;
     const set = escapes[char];
     if (set) return this.#set(set);
-    if (char === "b" || char === "B") return piece(`\\${char}`);
+    if (char === "b" || char === "B") return char === "b" ? wordEdge : noWordEdge;
     if (char === "`") return textStart;
     if (char === "'") return textEnd;
     if (char === "<" || char === ">") {
       // The edge of a word, on whose other side the word is known to be.
-      if (/\w/.test(char === "<" ? input.char : before)) return piece("\\b");
+      if (/\w/.test(char === "<" ? input.char : before)) return wordEdge;
       throw untranslatable(`\\${char} that is not beside a letter`);
     }
     if (/[1-9]/.test(char)) {
