@@ -102,6 +102,11 @@ export class ActiveSet {
     return this.#messages.has(id);
   }
 
+  /** Whether it is on its way back into the store, or out of it. */
+  isSettling(id: string): boolean {
+    return this.#messages.get(id)?.settling ?? false;
+  }
+
   admits(recipients: number): boolean {
     if (this.#messages.size >= this.#conf.qmgr_message_active_limit) return false;
     return this.#weight(recipients) === 0 || this.#recipients < this.#conf.qmgr_message_recipient_limit;

@@ -52,6 +52,8 @@ export class Scheduler {
   readonly #dispatch: Dispatch;
   readonly #finish: Finish;
   readonly #inFlow: InFlow;
+  /** Claimed in the very transaction that had put them back, so that we heard of the claim first: their turn comes when we have heard of both. */
+  readonly #early = new Map<string, Envelope>();
   #closing = false;
   #stopped = false;
   #waitingForClose: (() => void)[] = [];
@@ -206,6 +208,10 @@ export class Scheduler {
   /** False where there is no room for so many recipients. */
   #claimed(envelope: Envelope): boolean {
     if (this.#stopped) return true;
+    if (this.#active.isSettling(envelope.id)) {
+      this.#early.set(envelope.id, envelope);
+      return true;
+    }
     const admitted = this.#active.admits(envelope.recipients.length);
     if (this.#closing || !admitted) this.#putBack(envelope, "");
     else this.#activate(envelope);
@@ -242,7 +248,7 @@ export class Scheduler {
       notifications: [],
     };
     this.#settler.settle(settlement, () => {
-      if (message) this.#active.delete(message);
+      if (message) this.#leave(message);
       this.#afterSettling();
     });
   }
@@ -328,7 +334,7 @@ export class Scheduler {
   }
 
   #finished(message: ActiveMessage, settled: Settled | undefined, nextAttempt_ms: number): void {
-    this.#active.delete(message);
+    this.#leave(message);
     this.#inFlow.left();
     if (settled?.applied) {
       if (settled.gone) this.#log.info(`${message.envelope.id}: removed`);
@@ -336,6 +342,16 @@ export class Scheduler {
       for (const { envelope, repeated } of settled.notifications) if (!repeated) this.enqueue(envelope);
     }
     this.#afterSettling();
+  }
+
+  /** It is put back or gone, and may have been claimed again already. */
+  #leave(message: ActiveMessage): void {
+    const { id } = message.envelope;
+    this.#active.delete(message);
+    const again = this.#early.get(id);
+    if (!again) return;
+    this.#early.delete(id);
+    this.#claimed(again);
   }
 
   #afterSettling(): void {

@@ -21,6 +21,10 @@ test("a scheduler above such a queue, with servers that fail, brings every messa
   assert.deepEqual(await broken(1, 300, runRelay), []);
 });
 
+test("a message that is claimed in the transaction that had put it back is delivered, and not forgotten", async () => {
+  assert.deepEqual(await broken(23_111, 1, runRelay), []);
+});
+
 test("a seed does the same again", async () => {
   for (let seed = 1; seed <= 20; seed++) assert.equal((await runRelay(seed)).hash, (await runRelay(seed)).hash);
   for (let seed = 1; seed <= 20; seed++) assert.equal((await runStore(seed)).hash, (await runStore(seed)).hash);
