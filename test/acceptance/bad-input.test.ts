@@ -376,7 +376,7 @@ test(
 
 test("a disk that fills up refuses mail, loses none, and delivers none that was refused", able, async (t) => {
   // So little is asked for beforehand that it is the commit that fails.
-  const { postern, fill, free } = await onSmallDisk(t, 6, { message_size_limit: "200000", queue_minfree: "0" });
+  const { postern, fill, free } = await onSmallDisk(t, 8, { message_size_limit: "200000", queue_minfree: "0" });
   fill(4);
   const accepted: string[] = [];
   const refused: string[] = [];
