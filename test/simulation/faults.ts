@@ -1,6 +1,6 @@
 /**
  * Planted faults: what the simulation must be able to find. The list was made from the invariants of the queue and
- * from what went wrong in other queues, before there was an oracle, so that it is not chosen by its catcher.
+ * from what went wrong in other queues; that of the store before there was an oracle, so that it is not chosen by its catcher.
  *
  * Each is an exact piece of a production module, and what stands in its place when the fault is on (plant.ts). The
  * module itself knows nothing of it.
