@@ -268,6 +268,22 @@ test("failed: what was refused and reappears is removed by the successor, what w
   );
 });
 
+test("failed: held mail that was refused and reappears is removed by the successor", async () => {
+  const { queue, engine, store, clock, log } = bed();
+  const held = { ...message(store), envelope: { ...message(store).envelope, held: true } };
+  const acknowledged = await store.accept(held);
+  engine.faults.push("failedButKept");
+  await assert.rejects(store.accept({ ...held, id: store.nextId() }), { kind: "failed" });
+  assert.equal(queue.messages.size, 2);
+  const options = { owner: "b", generation: 1, clock, log, queue, refused: store.refusedBatches };
+  const successor = await openMemoryStore(options);
+  await successor.unhold("all");
+  assert.deepEqual(
+    (await successor.claim(0, 10)).map(({ id }) => id),
+    [acknowledged.envelope.id],
+  );
+});
+
 test("failed: a settle that reappears keeps the notification that it caused", async () => {
   const { queue, engine, store, clock, log } = bed();
   const id = await accept(store);

@@ -50,6 +50,8 @@ export interface StoredMessage {
   flags: number;
   owner: string | undefined;
   batch: number | undefined;
+  /** Who accepted it as held, as long as that batch may have to be forgotten. */
+  acceptedHeld: { readonly owner: string; readonly batch: number } | undefined;
   due: number;
   destination: string;
   source: string | undefined;
@@ -164,12 +166,15 @@ export class MemoryEngine implements Engine {
       if (!this.#isComplete(insert)) return "incomplete";
       this.#queue.unfinished.delete(body.body);
     }
+    const acceptedHeld = held && batch !== undefined ? { owner: this.#owner, batch } : undefined;
+    if (acceptedHeld) this.#dropHeldBefore(this.#owner, acceptedHeld.batch);
     this.#queue.messages.set(id, {
       id,
       state: held ? state.hold : state.active,
       flags: 0,
       owner: held ? undefined : this.#owner,
       batch,
+      acceptedHeld,
       due: 0,
       destination: "",
       source,
@@ -177,6 +182,14 @@ export class MemoryEngine implements Engine {
       envelope,
     });
     return "stored";
+  }
+
+  /** What an owner accepted before this batch is synced. */
+  #dropHeldBefore(owner: string, batch: number): void {
+    for (const message of this.#queue.messages.values()) {
+      const { acceptedHeld } = message;
+      if (acceptedHeld?.owner === owner && acceptedHeld.batch < batch) message.acceptedHeld = undefined;
+    }
   }
 
   #settle({ id, change, notifications }: OpOf<"settle">): Result {
@@ -299,14 +312,16 @@ export class MemoryEngine implements Engine {
         this.#queue.unfinished.delete(body);
         this.#queue.bodies.delete(body);
       }
+      this.#dropHeldBefore(owner, Number.POSITIVE_INFINITY);
     }
     return { count: Math.min(owned.length, limit), more: owned.length > limit };
   }
 
   #forget({ owner, batches }: OpOf<"forget">): number {
-    const refused = [...this.#queue.messages.values()].filter(
-      (each) => each.owner === owner && each.batch !== undefined && batches.includes(each.batch),
-    );
+    const refused = [...this.#queue.messages.values()].filter((each) => {
+      const by = each.acceptedHeld ?? each;
+      return by.owner === owner && by.batch !== undefined && batches.includes(by.batch);
+    });
     for (const message of refused) this.#delete(message);
     return refused.length;
   }
@@ -334,7 +349,9 @@ export class MemoryEngine implements Engine {
         return counts;
       }
       case "owners": {
-        const owners = [...this.#queue.messages.values()].flatMap(({ owner }) => owner ?? []);
+        const owners = [...this.#queue.messages.values()].flatMap(
+          ({ owner, acceptedHeld }) => owner ?? acceptedHeld?.owner ?? [],
+        );
         return [...new Set([...owners, ...this.#queue.unfinished.values()])];
       }
       case "reusable":

@@ -13,7 +13,7 @@ import type { BodyReader, Envelope, NewEnvelope, RecipientStatus } from "./messa
  *   deferred <-> held       hold, unhold   by the operator
  *   any       -> (gone)     remove     by the operator; a settle that comes later does nothing
  *   any       -> corrupt    set aside when a checksum fails; reported, never dropped
- *   (nothing) -> held       accept     of an envelope that is `held`; it is nobody's
+ *   (nothing) -> held       accept     of an envelope that is `held`; it is nobody's (its accepter does not own() it, and has nothing to settle)
  *
  * Invariants
  *  1. accept() resolves only after its transaction is synced.

@@ -598,6 +598,38 @@ export function queueStoreConformance(name: string, makeBed: () => Promise<Bed>)
       },
     );
 
+    promise(
+      "what an owner refused is removed also where it was accepted as held, in whatever queue it is now",
+      async (bed) => {
+        const gone = await bed.open("gone");
+        const acknowledged = await accept(gone, { held: true });
+        const refused = [newMessage(gone, { held: true }), newMessage(gone, { held: true }), newMessage(gone)];
+        await Promise.all(refused.map((each) => gone.accept(each)));
+        const [letGo, requeued] = refused;
+        await gone.unhold([letGo?.id ?? ""]);
+        await gone.requeue([requeued?.id ?? ""]);
+        const batch = gone.figures.batches - 2;
+        const heir = await bed.open("heir", { generation: 1, refused: [{ owner: "gone", batch }] });
+        assert.deepEqual(await queues(heir), { [acknowledged]: "hold" });
+        assert.deepEqual(await heir.counts(), { active: 0, deferred: 0, hold: 1, corrupt: 0 });
+      },
+    );
+
+    promise(
+      "an owner of held mail alone is known as an owner until it is released, and its batches bind nobody after that",
+      async (bed) => {
+        const gone = await bed.open("gone");
+        const held = await accept(gone, { held: true });
+        const heir = await bed.open("heir", { generation: 1 });
+        assert.deepEqual((await heir.owners()).sort(), ["gone", "heir"]);
+        assert.equal(await heir.release("gone"), 0);
+        assert.deepEqual(await heir.owners(), ["heir"]);
+        const all = Array.from({ length: 20 }, (_, batch) => ({ owner: "gone", batch }));
+        assert.equal(await heir.forget(all), 0);
+        assert.deepEqual(await queues(heir), { [held]: "hold" });
+      },
+    );
+
     promise("a batch's number does not follow a message to its next owner", async (bed) => {
       const gone = await bed.open("gone");
       const id = await accept(gone);

@@ -46,6 +46,13 @@ export const storeFaults: readonly Fault[] = [
     'for (const { op, resolve, reject } of entries) op.kind === "accept" ? resolve("stored") : reject(this.#failure as QueueError);',
   ),
   fault(
+    "refused mail that was held is not removed",
+    "a failed batch reappears, and what it had for the hold queue belongs to nobody",
+    engine,
+    "const by = each.acceptedHeld ?? each;",
+    "const by = each;",
+  ),
+  fault(
     "sync again after a failed sync",
     "a second sync succeeds without the pages that the first one lost (PostgreSQL, 2018)",
     coordinator,

@@ -1,7 +1,7 @@
 import { memoryLog } from "../../src/log/log.ts";
 import { state } from "../../src/queue/engine.ts";
 import type { EngineStore } from "../../src/queue/engine-store.ts";
-import { formatId } from "../../src/queue/id.ts";
+import { formatId, parseId } from "../../src/queue/id.ts";
 import { openMemoryStore } from "../../src/queue/memory-store.ts";
 import { chunkSize_bytes, type Envelope, type NewEnvelope, type RecipientStatus } from "../../src/queue/message.ts";
 import {
@@ -244,15 +244,23 @@ class StoreRun {
     try {
       const body = world.chance(0.2) ? await this.#bodyAhead(store) : smallBody;
       if (!relay.alive) return;
-      const message = { id, arrival_ms: world.clock.now(), body, envelope: newEnvelope(addresses, size(body)) };
+      const made = { ...newEnvelope(addresses, size(body)), held: world.chance(0.15) };
+      const message = { id, arrival_ms: world.clock.now(), body, envelope: made };
       const { envelope, repeated } = await store.accept(message, source);
       if (!relay.alive) return;
       this.#accepted(relay, envelope, repeated, id);
+      this.#holding(id);
     } catch (error) {
       if (!relay.alive) return;
       this.#refusal(relay, error);
       this.#oracle.refused(id);
     }
+  }
+
+  /** Of what an operator let go meanwhile nothing is promised. */
+  #holding(id: string): void {
+    const stored = this.#disk.queue.messages.get(parseId(id) ?? 0);
+    if (stored?.state === state.hold) this.#oracle.holding(id);
   }
 
   #accepted(relay: Relay, envelope: Envelope, repeated: boolean, offered: string): void {
@@ -438,8 +446,7 @@ class StoreRun {
       else if (kind === 4) removed = (await store.remove([id])) > 0;
       else await store.expire([id]);
       if (!relay.alive) return;
-      const stored = this.#disk.queue.messages.get(number);
-      if (kind === 3 && stored?.state === state.hold) oracle.holding(id);
+      if (kind === 3) this.#holding(id);
       if (removed) oracle.removed(id, owner);
     } catch (error) {
       if (relay.alive) this.#refusal(relay, error);

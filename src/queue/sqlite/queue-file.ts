@@ -23,7 +23,7 @@ import { isDamage, type RawRow, rowColumns, rowOf } from "./queue-reads.ts";
  * memory-engine.ts in plain code; the two are held equal by the conformance suite.
  *
  * Invariants
- *  1. A row has an owner if and only if its state is active, and a batch only while its accepter owns it.
+ *  1. A row has an owner if and only if its state is active, and a batch only while its accepter owns it; or it was accepted as held.
  *  2. `tally` has the count of the other states, changed in the same transaction (flushTally).
  *  3. A row's crc is that of its envelope at all times.
  */
@@ -127,8 +127,16 @@ export class QueueFile {
       elsewhere === null ? crc : null,
       elsewhere === null ? (inline ?? null) : null,
     );
-    if (held) this.#count(state.hold, 1);
+    if (held) this.#held(id, batch);
     return "stored";
+  }
+
+  /** Nobody's; but who accepted it is noted, in case that batch is refused and reappears. */
+  #held(id: number, batch: number | null): void {
+    this.#count(state.hold, 1);
+    if (batch === null) return;
+    this.#sql.dropHeldBefore.run(this.#owner, batch);
+    this.#sql.noteHeld.run(this.#owner, batch, id);
   }
 
   /** A message, or the trace of one, that came from this source. */
@@ -275,12 +283,13 @@ export class QueueFile {
     return true;
   }
 
-  #delete(id: number): void {
+  #delete(id: number): boolean {
     const deleted = this.#sql.delete.get(id);
-    if (!deleted) return;
+    if (!deleted) return false;
     const [is, body] = deleted;
     this.#count(is, -1);
     if (body !== null) this.#deleteBody(body);
+    return true;
   }
 
   #flush({ destination, selection }: OpOf<"flush">): Page<DuePosition> {
@@ -310,14 +319,17 @@ export class QueueFile {
         this.#sql.endBody.run(body);
         this.#deleteBody(body);
       }
+      this.#sql.dropHeldBefore.run(owner, Number.MAX_SAFE_INTEGER);
     }
     return { count: ids.length, more };
   }
 
   #forget({ owner, batches }: OpOf<"forget">): number {
-    const ids = batches.flatMap((batch) => this.#sql.ofBatch.all(owner, batch));
-    for (const id of ids) this.#delete(id);
-    return ids.length;
+    const ids = batches.flatMap((batch) => [
+      ...this.#sql.ofBatch.all(owner, batch),
+      ...this.#sql.heldOfBatch.all(owner, batch),
+    ]);
+    return ids.filter((id) => this.#delete(id)).length;
   }
 
   #setAside(id: number): boolean {
@@ -399,6 +411,9 @@ function prepare(db: Database) {
     ),
     ownedBy: one<[string, number], number>("SELECT id FROM message WHERE owner = ? LIMIT ?"),
     ofBatch: one<[string, number], number>("SELECT id FROM message WHERE owner = ? AND batch = ?"),
+    noteHeld: run<[string, number, number]>("INSERT INTO held (owner, batch, id) VALUES (?, ?, ?)"),
+    heldOfBatch: one<[string, number], number>("SELECT id FROM held WHERE owner = ? AND batch = ?"),
+    dropHeldBefore: run<[string, number]>("DELETE FROM held WHERE owner = ? AND batch < ?"),
     setAside: run<[number]>(`UPDATE message SET state = ${state.corrupt}, owner = NULL, batch = NULL WHERE id = ?`),
     setFlags: run<[number, number]>("UPDATE message SET flags = ? WHERE id = ?"),
     setState: run<[number, number]>("UPDATE message SET state = ? WHERE id = ?"),

@@ -76,7 +76,7 @@ export class QueueReads {
         `WITH RECURSIVE each (owner) AS (
            SELECT min(owner) FROM message WHERE owner IS NOT NULL
            UNION ALL SELECT (SELECT min(owner) FROM message WHERE owner > each.owner) FROM each WHERE each.owner IS NOT NULL)
-         SELECT owner FROM each WHERE owner IS NOT NULL UNION SELECT owner FROM unfinished`,
+         SELECT owner FROM each WHERE owner IS NOT NULL UNION SELECT owner FROM unfinished UNION SELECT owner FROM held`,
       )
       .pluck();
     this.#reusable = db

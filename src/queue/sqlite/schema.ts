@@ -11,6 +11,8 @@ import type { Database } from "better-sqlite3";
  * chunk     bodies in pieces. The first has the body's number as its id, and needs no other index.
  * unfinished bodies written ahead that no message has named yet.
  * trace     what remains of a message that came from a source, so that the source is not taken twice.
+ * held      who accepted messages that were held from the beginning, and have no owner to tell: those of each relay's last
+ *           such batch, which may have to be forgotten. An earlier one is known to be synced.
  * tally     how many messages are in a state, other than the active ones, which an index counts.
  */
 export const migrations: readonly string[] = [
@@ -52,6 +54,12 @@ export const migrations: readonly string[] = [
   CREATE INDEX trace_gone ON trace (gone_ms);
   CREATE TABLE tally (state INTEGER PRIMARY KEY, count INTEGER NOT NULL);
   INSERT INTO tally (state, count) VALUES (1, 0), (2, 0), (3, 0);`,
+  `CREATE TABLE held (
+    owner TEXT NOT NULL,
+    batch INTEGER NOT NULL,
+    id INTEGER NOT NULL,
+    PRIMARY KEY (owner, batch, id)
+  ) WITHOUT ROWID;`,
 ];
 
 /** "PoQ1" */
