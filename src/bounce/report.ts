@@ -133,8 +133,7 @@ function recipientStatus(result: RecipientResult, { conf, envelope, planned, zon
   const name = extensionName(conf);
   const { address } = addressesOf(envelope, result.index);
   const { kind } = planned;
-  const action =
-    kind === "failure" ? "failed" : kind === "delay" ? "delayed" : result.relayedWithoutDsn ? "relayed" : "delivered";
+  const action = kind === "failure" ? "failed" : kind === "delay" ? "delayed" : (result.reports ?? "delivered");
   const { remoteHost, remoteReply } = result;
   const diagnostic = remoteReply ? `smtp; ${remoteReply}` : `${name}; ${result.reason}`;
   const wrapped = (text: string) => wrapLine(printable(text, conf.smtputf8_enable));

@@ -49,13 +49,9 @@ export function outcomeOf({ index, status, reason, dsn }: RecipientResult): Reci
 }
 
 /** SUCCESS was asked for and the next server will not report it; or a delay warning is to be taken back. */
-export function wantsSuccess(
-  envelope: Envelope,
-  { index, status, relayedWithoutDsn }: RecipientResult,
-  conf: QmgrConf,
-): boolean {
+export function wantsSuccess(envelope: Envelope, { index, status, reports }: RecipientResult, conf: QmgrConf): boolean {
   if (status !== "sent") return false;
   const notify = envelope.recipients[index]?.notify;
-  if (notify?.includes("SUCCESS")) return relayedWithoutDsn === true;
+  if (notify?.includes("SUCCESS")) return reports !== undefined;
   return conf.confirm_delay_cleared && envelope.warned && (notify === undefined || notify.includes("DELAY"));
 }

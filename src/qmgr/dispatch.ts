@@ -204,12 +204,9 @@ export class Dispatch {
     { route }: Destination,
     recipients: readonly number[],
   ): Promise<DeliveryResult> {
-    const { transports, clock, log } = this.#options;
+    const { transports, clock } = this.#options;
     const deliver = transports.get(transport);
-    if (!deliver) {
-      log.warning(`connect to transport private/${transport}: there is no such transport`);
-      return Promise.resolve(unavailable);
-    }
+    if (!deliver) return Promise.reject(new Error("there is no such transport"));
     const { envelope, body, active_ms } = message;
     try {
       return deliver({ envelope, recipients, route, body, active_ms, started_ms: clock.monotonic() });
@@ -388,8 +385,3 @@ export class Dispatch {
     if (destination.idle) this.#destinations.delete(destination.key);
   }
 }
-
-const unavailable: DeliveryResult = {
-  recipients: [],
-  health: { kind: "failed", dsn: "4.3.0", reason: "mail transport unavailable" },
-};

@@ -7,18 +7,21 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Answer } from "../table/maps.ts";
 import type { TransportValue } from "./limits.ts";
 import type { QmgrConf } from "./params.ts";
+import type { Untried } from "./verdict.ts";
 
 /** What the scheduler works with. */
 export interface SchedulerOptions {
   readonly conf: SchedulerConf;
   readonly clock: Clock;
-  /** Lines of the queue manager; those about recipients that no transport was asked about go out as `error`. */
+  /** Lines of the queue manager; those about recipients that no transport was asked about go out as `error` or `discard`. */
   readonly log: Log;
   readonly store: QueueStore;
   /** Throws, or rejects, where a table cannot tell: the recipient is deferred. */
   readonly route: (sender: string, recipient: string) => Answer<Route>;
-  /** By transport name. `error` and `retry` are the scheduler's own. */
+  /** By transport name. */
   readonly transports: ReadonlyMap<string, Deliver>;
+  /** Services that hand their mail to nobody; `error`, `retry` and `discard` where this is not given. */
+  readonly untried?: ReadonlyMap<string, Untried>;
   readonly transportValue: TransportValue;
   /** How many deliveries a transport may have under way (maxproc of master.cf; 0 for no limit). 100 where this is not given. */
   readonly slots?: (transport: string) => number;

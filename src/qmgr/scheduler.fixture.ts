@@ -34,6 +34,7 @@ export interface WorldOptions {
   readonly wrapStore?: (store: QueueStore) => QueueStore;
   readonly wrapEngine?: (engine: Engine) => Engine;
   readonly transports?: ReadonlyMap<string, Deliver>;
+  readonly untried?: SchedulerOptions["untried"];
   readonly softBounce?: boolean;
 }
 
@@ -82,6 +83,7 @@ export async function world(options: WorldOptions = {}) {
     route: options.route ?? byDomain,
     transports: options.transports ?? new Map([["smtp", hold]]),
     transportValue: (transport, suffix) => options.transport?.[`${transport}_${suffix}`],
+    ...(options.untried ? { untried: options.untried } : {}),
     ...(options.slots === undefined ? {} : { slots: () => options.slots ?? 0 }),
     notify: (due) => {
       notified.push(due);

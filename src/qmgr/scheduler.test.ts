@@ -4,6 +4,7 @@ import { EngineError } from "../queue/engine.ts";
 import { MemoryQueue } from "../queue/memory-engine.ts";
 import { chunkSize_bytes } from "../queue/message.ts";
 import { QueueError } from "../queue/store.ts";
+import type { Route } from "../routing/router.ts";
 import { ManualClock } from "../runtime/manual-clock.ts";
 import { TableError } from "../table/table.ts";
 import { byDomain, down, ok, quiet, type World, world } from "./scheduler.fixture.ts";
@@ -322,7 +323,7 @@ test("a delay warning is asked for once", async () => {
 test("NOTIFY=SUCCESS is reported where the next server will not report it", async () => {
   const w = await world();
   await w.send("a@example.org", ["b@example.com", ["SUCCESS"]], ["c@example.com", undefined]);
-  w.next().answer(ok, () => ({ relayedWithoutDsn: true }));
+  w.next().answer(ok, () => ({ reports: "relayed" }));
   await quiet();
   assert.deepEqual(
     w.notified.map(({ kind, results }) => [kind, results.map(({ index }) => index)]),
@@ -675,11 +676,47 @@ test("of two results for one recipient, the first stands", async () => {
   assert.equal(twice.lines(/warning: \w+: transport smtp gave a second or unasked result for recipient 0/).length, 1);
 });
 
-test("a transport that master.cf does not have defers", async () => {
+test("a transport that master.cf does not have defers, which is logged once a minute", async () => {
   const w = await world({ transports: new Map() });
+  const unknown = () => w.lines(/warning: connect to transport private\/smtp: No such file or directory/).length;
+  await w.send("a@example.org", "b@example.com");
+  await w.send("a@example.org", "c@example.com");
+  await quiet();
+  assert.equal(w.lines(/^error: .*dsn=4\.3\.0, status=deferred \(mail transport unavailable\)/).length, 2);
+  assert.equal(unknown(), 1);
+  await w.advance(60_000);
+  await w.send("a@example.org", "d@example.com");
+  await quiet();
+  assert.equal(unknown(), 2);
+});
+
+const over = (transport: string, nexthop: string) => (): Route => ({ hop: { transport, nexthop }, class: "other" });
+
+test("a service that there is not here defers without alarm, and the text says what it is", async () => {
+  const untried = new Map([
+    ["maildrop", { kind: "unavailable", why: "maildrop runs pipe, which is not here" }],
+  ] as const);
+  const w = await world({ untried, route: over("maildrop", "x") });
   await w.send("a@example.org", "b@example.com");
   await quiet();
-  assert.equal(w.lines(/dsn=4\.3\.0, status=deferred \(mail transport unavailable\)/).length, 1);
+  assert.equal(
+    w.lines(/status=deferred \(mail transport unavailable: maildrop runs pipe, which is not here\)/).length,
+    1,
+  );
+  assert.equal(w.lines(/warning/).length, 0);
+});
+
+test("discarded mail counts as delivered, with the next hop as the text, and success is reported where it was asked for", async () => {
+  const w = await world({ route: over("discard", "2.7.1 not wanted") });
+  await w.send("a@example.org", "b@example.com");
+  await w.send("a@example.org", ["c@example.com", ["SUCCESS"]]);
+  await quiet();
+  assert.equal(w.lines(/^discard: .*, relay=none, .*, dsn=2\.7\.1, status=sent \(not wanted\)$/).length, 2);
+  assert.equal(w.lines(/: removed$/).length, 2);
+  assert.deepEqual(
+    w.notified.map(({ kind, results }) => [kind, results[0]?.reports]),
+    [["success", "delivered"]],
+  );
 });
 
 test("a message that the operator removes is not delivered any more", async () => {

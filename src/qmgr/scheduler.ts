@@ -15,7 +15,7 @@ import type { SchedulerOptions } from "./options.ts";
 import { untriedLine } from "./recipient-line.ts";
 import { Settler } from "./settler.ts";
 import type { SchedulerState } from "./state.ts";
-import { deferral, isVerdict, resultOf, type Verdict, verdictOf } from "./verdict.ts";
+import { builtInUntried, deferral, resultOf, UntriedHops, type Verdict } from "./verdict.ts";
 
 /**
  * The scheduler: what is tried when, and over which next hop.
@@ -44,6 +44,8 @@ export class Scheduler {
   readonly #options: SchedulerOptions;
   readonly #log: Log;
   readonly #errorLog: Log;
+  readonly #discardLog: Log;
+  readonly #untried: UntriedHops;
   readonly #store: QueueStore;
   readonly #active: ActiveSet;
   readonly #settler: Settler;
@@ -67,6 +69,14 @@ export class Scheduler {
     this.#options = options;
     this.#log = log;
     this.#errorLog = log.as("error");
+    this.#discardLog = log.as("discard");
+    this.#untried = new UntriedHops({
+      services: options.untried ?? builtInUntried,
+      transports: options.transports,
+      softBounce: conf.soft_bounce,
+      clock,
+      log,
+    });
     this.#store = store;
     this.#active = new ActiveSet(conf);
     this.#inFlow = new InFlow({
@@ -259,8 +269,8 @@ export class Scheduler {
     const first = message.envelope.recipients[indices[0] ?? 0]?.address ?? "";
     if (route.class === "local" && this.#isDoubleBounce(first)) {
       for (const index of indices) this.#decide(message, index, discarded, "");
-    } else if (isVerdict(hop)) {
-      const verdict = verdictOf(hop, this.#options.conf.soft_bounce);
+    } else if (this.#untried.includes(hop)) {
+      const verdict = this.#untried.verdict(hop);
       for (const index of indices) this.#decide(message, index, verdict, "");
     } else {
       const destination = this.#dispatch.destination(key, hop);
@@ -282,7 +292,7 @@ export class Scheduler {
   #keyOf(address: string, { hop, class: kind }: Route): string {
     // By itself: place() looks at one address of a group.
     if (kind === "local" && this.#isDoubleBounce(address)) return `${hop.transport}:${address}`;
-    if (isVerdict(hop)) return `${hop.transport}:${hop.nexthop}`;
+    if (this.#untried.includes(hop)) return `${hop.transport}:${hop.nexthop}`;
     const nexthop = hop.nexthop.toLowerCase();
     if (this.#dispatch.lane(hop.transport).limits.recipients !== 1) return `${hop.transport}:${nexthop}`;
     const local = address.slice(0, Math.max(0, address.lastIndexOf("@"))).toLowerCase();
@@ -319,7 +329,8 @@ export class Scheduler {
     const now_ms = clock.now();
     const inActive_ms = clock.monotonic() - active_ms;
     const digits = conf.delay_logging_resolution_limit;
-    this.#errorLog.info(untriedLine({ envelope, index, status: logged, dsn, reason, now_ms, inActive_ms, digits }));
+    const log = verdict.status === "sent" ? this.#discardLog : this.#errorLog;
+    log.info(untriedLine({ envelope, index, status: logged, dsn, reason, now_ms, inActive_ms, digits }));
   }
 
   #abandon({ message, recipients, next, destination }: Work): void {

@@ -1,4 +1,6 @@
+import type { Log } from "../log/log.ts";
 import type { NextHop, RecipientResult } from "../queue/delivery.ts";
+import type { Clock } from "../runtime/clock.ts";
 
 /** What is decided about a recipient without asking a transport. */
 export interface Verdict {
@@ -9,19 +11,90 @@ export interface Verdict {
   readonly logged: "deferred" | "bounced" | "sent" | "SOFTBOUNCE";
 }
 
-/** The transports that deliver nothing: `error:` bounces with its next hop as the text, `retry:` defers. */
-export function isVerdict(hop: NextHop): boolean {
-  return hop.transport === "error" || hop.transport === "retry";
+/**
+ * A service of master.cf that hands its mail to nobody.
+ *   error        returns it, with the next hop as the text
+ *   retry        defers it, the same way
+ *   discard      takes it for delivered
+ *   unavailable  defers it: there is no such service here
+ */
+export type Untried =
+  | { readonly kind: "error" | "retry" | "discard" }
+  | { readonly kind: "unavailable"; readonly why: string };
+
+/** Those that there are in any case. */
+export const builtInUntried: ReadonlyMap<string, Untried> = new Map([
+  ["error", { kind: "error" }],
+  ["retry", { kind: "retry" }],
+  ["discard", { kind: "discard" }],
+]);
+
+interface UntriedOptions {
+  /** By the service's name; what is neither here nor in `transports` is unavailable. */
+  readonly services: ReadonlyMap<string, Untried>;
+  readonly transports: { has(name: string): boolean };
+  readonly softBounce: boolean;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** How often it is said that a transport does not exist. */
+const sayAgain_ms = 60_000;
+const mostNames = 1000;
+
+/** Which next hops lead to nobody, and what becomes of mail for them. */
+export class UntriedHops {
+  readonly #options: UntriedOptions;
+  /** Monotonic, by transport: nothing is said before. */
+  readonly #silentUntil_ms = new Map<string, number>();
+
+  constructor(options: UntriedOptions) {
+    this.#options = options;
+  }
+
+  includes({ transport }: NextHop): boolean {
+    return this.#options.services.has(transport) || !this.#options.transports.has(transport);
+  }
+
+  /** Of a hop that is included. A name that master.cf does not know is logged. */
+  verdict(hop: NextHop): Verdict {
+    const service = this.#options.services.get(hop.transport);
+    switch (service?.kind) {
+      case "error":
+        return this.#bounce(hop.nexthop);
+      case "retry":
+        return deferral(...split(hop.nexthop, "4"));
+      case "discard": {
+        const [dsn, reason] = split(hop.nexthop, "2");
+        return { status: "sent", logged: "sent", dsn, reason };
+      }
+      case "unavailable":
+        return deferral("4.3.0", `mail transport unavailable: ${service.why}`);
+      default:
+        this.#say(hop.transport);
+        return deferral("4.3.0", "mail transport unavailable");
+    }
+  }
+
+  #bounce(text: string): Verdict {
+    const [dsn, reason] = split(text, "5");
+    if (!this.#options.softBounce) return { status: "bounced", logged: "bounced", dsn, reason };
+    return { status: "deferred", logged: "SOFTBOUNCE", dsn: `4${dsn.slice(1)}`, reason };
+  }
+
+  #say(transport: string): void {
+    const now_ms = this.#options.clock.monotonic();
+    if ((this.#silentUntil_ms.get(transport) ?? 0) > now_ms) return;
+    if (this.#silentUntil_ms.size >= mostNames) this.#silentUntil_ms.clear();
+    this.#silentUntil_ms.set(transport, now_ms + sayAgain_ms);
+    this.#options.log.warning(`connect to transport private/${transport}: No such file or directory`);
+  }
 }
 
 /** "5.1.1 no such user here": an enhanced status code is taken from the text where it stands at the beginning and suits. */
-export function verdictOf(hop: NextHop, softBounce: boolean): Verdict {
-  const [, code, rest] = /^\s*(?:([245]\.\d{1,3}\.\d{1,3})(?=\s|$))?\s*(.*)$/s.exec(hop.nexthop) ?? [];
-  const reason = rest || "delivery not possible";
-  if (hop.transport === "retry") return deferral(code?.startsWith("4") ? code : "4.0.0", reason);
-  const dsn = code?.startsWith("5") ? code : "5.0.0";
-  if (softBounce) return { status: "deferred", dsn: `4${dsn.slice(1)}`, reason, logged: "SOFTBOUNCE" };
-  return { status: "bounced", dsn, reason, logged: "bounced" };
+function split(text: string, digit: "2" | "4" | "5"): [dsn: string, reason: string] {
+  const [, code, rest = ""] = /^\s*(?:([245]\.\d{1,3}\.\d{1,3})(?=\s|$))?\s*(.*)$/s.exec(text) ?? [];
+  return [code?.startsWith(digit) ? code : `${digit}.0.0`, rest];
 }
 
 export function deferral(dsn: string, reason: string): Verdict {
@@ -30,5 +103,6 @@ export function deferral(dsn: string, reason: string): Verdict {
 
 export function resultOf(verdict: Verdict, index: number): RecipientResult {
   const { status, dsn, reason } = verdict;
-  return { index, status, dsn, reason, remoteHost: "", remoteReply: undefined };
+  const result = { index, status, dsn, reason, remoteHost: "", remoteReply: undefined };
+  return status === "sent" ? { ...result, reports: "delivered" } : result;
 }

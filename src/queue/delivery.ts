@@ -36,8 +36,8 @@ export interface RecipientResult {
   /** The remote server's name, "" where none was reached, and its reply "550 5.1.1 …" where it gave one; for RFC 3464. */
   readonly remoteHost: string;
   readonly remoteReply: string | undefined;
-  /** The action, in place of "delivered", for success reports: relayed to a server without DSN. */
-  readonly relayedWithoutDsn?: boolean;
+  /** Nobody behind us reports success, so we do where that is asked for: relayed to a server without DSN, or delivered for good. */
+  readonly reports?: "relayed" | "delivered";
 }
 
 /**

@@ -6,7 +6,10 @@ import type { Params } from "../conf/param.ts";
 import { ConfError, describeProblem, type Problem } from "../conf/problem.ts";
 import type { Settings } from "../conf/settings.ts";
 import { transportParams } from "../qmgr/params.ts";
+import type { Untried } from "../qmgr/verdict.ts";
+import { splitTransport } from "../routing/next-hop.ts";
 import { allParams, type RelayConf, relayParams } from "./params.ts";
+import { deadTransports, unsupportedServices, untriedServices } from "./untried-services.ts";
 
 /** An inet smtpd service of master.cf, with its own frozen configuration. */
 export interface SmtpdService {
@@ -30,6 +33,8 @@ export interface Configuration {
   readonly conf: RelayConf;
   readonly smtpd: readonly SmtpdService[];
   readonly transports: readonly SmtpTransport[];
+  /** Services that hand their mail to nobody, by name. */
+  readonly untried: ReadonlyMap<string, Untried>;
   /** What its owner should know. */
   readonly warnings: readonly Problem[];
   /** What is written and has no meaning here, and what is different here. */
@@ -50,13 +55,17 @@ export function configure(texts: ConfTexts, more: readonly Problem[] = []): Conf
   const inet = parsed.services.filter(({ type, command }) => type === "inet" && commandName(command) === "smtpd");
   const smtpd = inet.map((service) => smtpdService(service, settings));
   const transports = smtpTransports(parsed.services, settings);
+  const untried = untriedServices(parsed.services);
+  const dead = deadTransports(settings, transports, untried);
+  const nobody = smtpd.length === 0 ? [noSmtpd(texts.directory)] : [];
   return {
     settings,
     conf: evaluate(relayParams, settings),
     smtpd,
     transports,
-    warnings: [...parsed.warnings, ...findings.warnings, ...(smtpd.length === 0 ? [noSmtpd(texts.directory)] : [])],
-    notices: [...findings.notices, ...mailboxes(settings)],
+    untried,
+    warnings: [...parsed.warnings, ...findings.warnings, ...dead, ...nobody],
+    notices: [...findings.notices, ...mailboxes(settings), ...unsupportedServices(parsed.services)],
   };
 }
 
@@ -77,6 +86,7 @@ function mailboxes(settings: Settings): Problem[] {
   const domains = settings.value("mydestination").trim();
   if (domains === "") return [];
   const place = settings.at("mydestination") ?? { file: "", line: 0 };
+  if (splitTransport(settings.value("local_transport"))[0] !== "local") return [];
   const text = `mail for ${domains} is not delivered into mailboxes here: a recipient there without an alias bounces`;
   return [{ ...place, text, remedy: "" }];
 }

@@ -1,4 +1,4 @@
-import { int, list } from "../conf/param.ts";
+import { int } from "../conf/param.ts";
 
 /** What only the joining of the services reads. */
 export const ownParams = {
@@ -14,16 +14,32 @@ export const ownParams = {
     since: "0.1",
     doc: "How many deliveries a transport of master.cf may have under way where its maxproc field says nothing.",
   }),
-  local_recipient_maps: list({
-    default: "proxy:unix:passwd.byname $alias_maps",
-    since: "0.1",
-    doc: "Empty: recipients of mydestination are not checked at RCPT. Otherwise those are known that have an alias, whatever the tables named here: there are no mailboxes.",
-  }),
   unknown_local_recipient_reject_code: int({
     default: "550",
     min: 400,
     max: 599,
     since: "0.1",
     doc: "The reply code for a recipient of mydestination that is not known.",
+  }),
+  unknown_virtual_alias_reject_code: int({
+    default: "550",
+    min: 400,
+    max: 599,
+    since: "0.1",
+    doc: "The reply code for a recipient of virtual_alias_domains that has no alias.",
+  }),
+  unknown_virtual_mailbox_reject_code: int({
+    default: "550",
+    min: 400,
+    max: 599,
+    since: "0.1",
+    doc: "The reply code for a recipient of virtual_mailbox_domains that virtual_mailbox_maps does not have.",
+  }),
+  unknown_relay_recipient_reject_code: int({
+    default: "550",
+    min: 400,
+    max: 599,
+    since: "0.1",
+    doc: "The reply code for a recipient of relay_domains that relay_recipient_maps does not have.",
   }),
 } as const;

@@ -11,6 +11,7 @@ import type { QueueStore } from "../queue/store.ts";
 import { reply } from "../rfc5321/reply.ts";
 import { readInclude } from "../routing/include.ts";
 import { Router } from "../routing/resolve.ts";
+import type { AddressClass, Refusal } from "../routing/router.ts";
 import { findAccountById } from "../runtime/accounts.ts";
 import type { Listener } from "../runtime/net.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -116,6 +117,7 @@ export class Relay {
       store,
       route: (sender, recipient) => this.#router.route(sender, recipient),
       transports,
+      untried: configuration.untried,
       transportValue: (transport, suffix) => configuration.settings.value(`${transport}_${suffix}`),
       slots: (transport) => limits.get(transport) ?? conf.default_process_limit,
       notify: (due) => notifications(due, bounce),
@@ -298,14 +300,17 @@ export class Relay {
   }
 
   #classify(recipient: string, sender: string, conf: SmtpdService["conf"]): Answer<RecipientFacts> {
+    const listed = new Set<AddressClass>(["virtual"]);
+    if (conf.local_recipient_maps.length > 0) listed.add("local");
+    if (conf.virtual_mailbox_maps.length > 0) listed.add("mailbox");
+    if (conf.relay_recipient_maps.length > 0) listed.add("relay");
     const address = this.#router.rewriter.rewrite(recipient);
     const kind = this.#router.classify(address);
-    const unknown = conf.local_recipient_maps.length > 0 ? this.#router.unknownUser(address) : undefined;
-    const route = this.#router.route(sender, address);
-    if (kind instanceof Promise || unknown instanceof Promise || route instanceof Promise) {
-      return Promise.all([kind, unknown, route]).then(([a, b, c]) => recipientFacts(a, b, c.hop, conf));
+    const refusal = this.#router.refusal(sender, address, listed);
+    if (kind instanceof Promise || refusal instanceof Promise) {
+      return Promise.all([kind, refusal]).then(([a, b]) => recipientFacts(a, b, conf));
     }
-    return recipientFacts(kind, unknown, route.hop, conf);
+    return recipientFacts(kind, refusal, conf);
   }
 
   #client(transport: SmtpTransport, self: readonly string[]): SmtpClient {
@@ -335,18 +340,27 @@ const wakeInterval_ms = 1000;
 
 function recipientFacts(
   kind: RecipientFacts["class"],
-  unknown: string | undefined,
-  hop: { readonly transport: string; readonly nexthop: string },
+  refusal: Refusal | undefined,
   conf: SmtpdService["conf"],
 ): RecipientFacts {
-  if (unknown !== undefined) {
-    return { class: kind, refusal: reply(conf.unknown_local_recipient_reject_code, "5.1.1", unknown) };
+  return refusal ? { class: kind, refusal: reply(codeOf(refusal, conf), refusal.dsn, refusal.text) } : { class: kind };
+}
+
+function codeOf({ kind }: Refusal, conf: SmtpdService["conf"]): number {
+  switch (kind) {
+    case "error":
+      return 550;
+    case "retry":
+      return 450;
+    case "local recipient":
+      return conf.unknown_local_recipient_reject_code;
+    case "virtual alias":
+      return conf.unknown_virtual_alias_reject_code;
+    case "virtual mailbox":
+      return conf.unknown_virtual_mailbox_reject_code;
+    case "relay recipient":
+      return conf.unknown_relay_recipient_reject_code;
+    default:
+      return kind satisfies never;
   }
-  // A local address that has an alias goes on under another name; what it is for itself does not matter.
-  if (kind === "local" || kind === "virtual" || (hop.transport !== "error" && hop.transport !== "retry"))
-    return { class: kind };
-  const temporary = hop.transport === "retry";
-  const [, dsn = temporary ? "4.0.0" : "5.0.0", text = hop.nexthop] =
-    /^([245]\.\d{1,3}\.\d{1,3})\s+(.*)$/s.exec(hop.nexthop) ?? [];
-  return { class: kind, refusal: reply(temporary ? 450 : 550, dsn, text) };
 }

@@ -5,7 +5,7 @@ export const routingParams = {
   transport_maps: tables({
     default: "",
     since: "0.1",
-    doc: "Tables that say, for a recipient's address or domain, which transport and next hop its mail takes: transport:nexthop, where either may be left out. Looked up as user+extension@domain, user@domain, domain, its parent domains, and * at last.",
+    doc: "Tables that say, for a recipient's address or domain, which transport and next hop its mail takes: transport:nexthop, where either may be left out. Looked up as user+extension@domain, user@domain, domain, .parent and so on (parent, with parent_domain_matches_subdomains), and * at last.",
   }),
   sender_dependent_relayhost_maps: tables({
     default: "",
@@ -40,7 +40,42 @@ export const routingParams = {
   local_transport: text({
     default: "local:$myhostname",
     since: "0.1",
-    doc: "The transport of mail for mydestination. With local, addresses are replaced by their aliases, and those without one bounce, since there is no delivery into mailboxes. Any other transport is used as it stands.",
+    doc: "The transport of mail for mydestination, once aliases have been followed. With local, what has no alias bounces, since there is no delivery into mailboxes; any other transport gets it.",
+  }),
+  virtual_transport: text({
+    default: "virtual",
+    since: "0.1",
+    doc: "The transport of mail for virtual_mailbox_domains: a name, or name:nexthop, such as smtp:[store.example]. With virtual itself that mail waits, since there is no delivery into mailboxes.",
+  }),
+  virtual_mailbox_domains: list({
+    default: "$virtual_mailbox_maps",
+    since: "0.1",
+    doc: "Domains whose mailboxes another server has, which virtual_transport leads to: names, /files or type:tables.",
+  }),
+  virtual_mailbox_maps: tables({
+    default: "",
+    since: "0.1",
+    doc: "Tables of the recipients in virtual_mailbox_domains that there are, looked up as user+extension@domain, user@domain and @domain; what they give does not matter. Others are refused at RCPT. Empty: all are taken.",
+  }),
+  relay_recipient_maps: tables({
+    default: "",
+    since: "0.1",
+    doc: "The same for relay_domains.",
+  }),
+  local_recipient_maps: list({
+    default: "proxy:unix:passwd.byname $alias_maps",
+    since: "0.1",
+    doc: "Empty: recipients of mydestination are not checked at RCPT. Otherwise those are known that have an alias, whatever the tables named here: there are no mailboxes.",
+  }),
+  relocated_maps: tables({
+    default: "",
+    since: "0.1",
+    doc: "Tables of recipients that have moved, and where to; their mail is returned with that text. Looked up as user+extension@domain, user@domain, user (in local domains) and @domain.",
+  }),
+  allow_min_user: bool({
+    default: "no",
+    since: "0.1",
+    doc: "Deliver to addresses that begin with a hyphen. They could be taken for an option by what handles them later.",
   }),
   virtual_alias_domains: list({
     default: "$virtual_alias_maps",

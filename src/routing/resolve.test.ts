@@ -149,11 +149,94 @@ test("mail for this host without an alias goes nowhere, and the text says why", 
   assert.match(await hop(options, "self@here.example"), /^error:5\.4\.6 /);
 });
 
-test("another local_transport is used as it stands", async () => {
+test("over another local_transport the next server has the mailboxes, and aliases are followed on the way", async () => {
+  const options = {
+    conf: { local_transport: "lmtp:[store.example]", alias_maps: "hash:/a", transport_maps: "hash:/t" },
+    tables: {
+      "hash:/a": { root: "me@x.example", prog: '"|/bin/prog"', self: "self, copy@x.example" },
+      "hash:/t": { "direct@here.example": "smtp:[direct.example]" },
+    },
+  };
+  const router = testRouter(options);
+  assert.equal(await hop(options, "a@here.example"), "lmtp:[store.example]");
+  assert.equal(await hop(options, "self@here.example"), "lmtp:[store.example]");
+  assert.match(await hop(options, "prog@here.example"), /^error:5\.7\.1 alias "prog" delivers to a command/);
+  assert.equal((await router.canonical("root@here.example")).localName, "root");
+  assert.equal((await router.canonical("direct@here.example")).localName, undefined);
+  assert.equal(await router.refusal("", "nobody@here.example"), undefined);
+});
+
+test("mail for virtual mailbox domains takes virtual_transport, and its recipients can be listed", async () => {
+  const options = {
+    conf: {
+      ...{ virtual_mailbox_domains: "box.example", virtual_transport: "lmtp:unix:private/store" },
+      ...{ relayhost: "[smart.example]", virtual_mailbox_maps: "hash:/m", recipient_delimiter: "+" },
+    },
+    tables: { "hash:/m": { "known@box.example": "x" } },
+  };
+  assert.equal(await hop(options, "any@box.example"), "lmtp:unix:private/store");
   assert.equal(
-    await hop({ conf: { local_transport: "lmtp:[store.example]" } }, "a@here.example"),
-    "lmtp:[store.example]",
+    await hop({ conf: { virtual_mailbox_domains: "box.example" } }, "any@Box.example"),
+    "virtual:box.example",
   );
+  const router = testRouter(options);
+  assert.equal(await router.classify("any@box.example"), "mailbox");
+  assert.equal(await router.refusal("", "known+ext@box.example"), undefined);
+  assert.deepEqual(await router.refusal("", "any@box.example"), {
+    kind: "virtual mailbox",
+    dsn: "5.1.1",
+    text: "User unknown in virtual mailbox table",
+  });
+  assert.equal(await router.refusal("", "any@box.example", new Set()), undefined);
+});
+
+test("recipients of relay domains can be listed", async () => {
+  const router = testRouter({
+    conf: { relay_domains: "relay.example", relay_recipient_maps: "hash:/r" },
+    tables: { "hash:/r": { "known@relay.example": "x" } },
+  });
+  assert.equal(await router.refusal("", "known@relay.example"), undefined);
+  assert.equal((await router.refusal("", "any@relay.example"))?.text, "User unknown in relay recipient table");
+});
+
+test("whoever has moved is said to have, whatever else is configured", async () => {
+  const options = {
+    conf: { relocated_maps: "hash:/r", transport_maps: "hash:/t", relayhost: "[smart.example]" },
+    tables: { "hash:/r": { "old@b.example": "new@c.example" }, "hash:/t": { "b.example": "slow:" } },
+  };
+  assert.equal(await hop(options, "old@b.example"), "error:5.1.6 User has moved to new@c.example");
+  assert.deepEqual(await testRouter(options).refusal("", "old@b.example"), {
+    kind: "error",
+    dsn: "5.1.6",
+    text: "User has moved to new@c.example",
+  });
+});
+
+test("an address that begins with a hyphen goes nowhere unless that is allowed", async () => {
+  assert.equal(await hop({}, "-x@b.example"), "error:5.1.3 bad address syntax");
+  assert.equal(await hop({ conf: { allow_min_user: "yes" } }, "-x@b.example"), "smtp:b.example");
+});
+
+test("a parameter without a transport defers, and the error names it", async () => {
+  await assert.rejects(async () => hop({ conf: { default_transport: ":x" } }, "a@b.example"), /default_transport/);
+});
+
+test("what error and retry transports say is told to clients, unless an alias leads elsewhere", async () => {
+  const router = testRouter({
+    conf: { transport_maps: "hash:/t", virtual_alias_maps: "hash:/v" },
+    tables: {
+      "hash:/t": { "e.example": "error:5.7.1 not here", "r.example": "retry:later", "f.example": "error:" },
+      "hash:/v": { "known@e.example": "x@y.example" },
+    },
+  });
+  assert.deepEqual(await router.refusal("", "a@e.example"), { kind: "error", dsn: "5.7.1", text: "not here" });
+  assert.deepEqual(await router.refusal("", "a@r.example"), { kind: "retry", dsn: "4.0.0", text: "later" });
+  assert.deepEqual(await router.refusal("", "a@f.example"), {
+    kind: "error",
+    dsn: "5.0.0",
+    text: "Address is undeliverable",
+  });
+  assert.equal(await router.refusal("", "known@e.example"), undefined);
 });
 
 test("unknown addresses of virtual alias domains, and impossible domains, go nowhere", async () => {
@@ -185,8 +268,8 @@ test("unknown users of our own domains are told from known ones", async () => {
   });
   const known = ["root", "ROOT@here.example", "root+ext@here.example", "postmaster@here.example", "bob@here.example"];
   for (const address of [...known, "in@v.example", "any@elsewhere.example"]) {
-    assert.equal(await router.localRecipient(address), true, address);
+    assert.equal(await router.refusal("", address), undefined, address);
   }
-  assert.equal(await router.unknownUser("nobody@here.example"), "User unknown in local recipient table");
-  assert.equal(await router.unknownUser("out@v.example"), "User unknown in virtual alias table");
+  assert.equal((await router.refusal("", "nobody@here.example"))?.text, "User unknown in local recipient table");
+  assert.equal((await router.refusal("", "out@v.example"))?.text, "User unknown in virtual alias table");
 });

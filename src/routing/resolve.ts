@@ -1,17 +1,17 @@
 import type { Values } from "../conf/param.ts";
 import type { globalParams } from "../conf/params.ts";
-import type { NextHop } from "../queue/delivery.ts";
 import { addressBytes } from "../rfc5321/ip.ts";
-import { isAddressLiteral, isDomain, splitAddress, unquoteLocal } from "../rfc5321/path.ts";
+import { splitAddress, unquoteLocal } from "../rfc5321/path.ts";
 import { type Answer, type Maps, noMaps } from "../table/maps.ts";
 import { Aliases } from "./aliases.ts";
 import { chain } from "./answer.ts";
 import { DomainList, type DomainListSources } from "./domain-list.ts";
-import { type AddressSearch, extensionOf, findAddress, firstOf, type Key, key } from "./find-address.ts";
+import { type AddressSearch, findAddress } from "./find-address.ts";
 import type { IncludedText } from "./include.ts";
+import { NextHops, type Resolved } from "./next-hop.ts";
 import type { routingParams } from "./params.ts";
 import { Rewriter } from "./rewrite.ts";
-import type { AddressClass, Route } from "./router.ts";
+import type { AddressClass, Refusal, Route } from "./router.ts";
 import { VirtualAliases } from "./virtual-aliases.ts";
 
 export type RoutingConf = Values<typeof routingParams> &
@@ -28,16 +28,7 @@ export interface RoutingSources extends DomainListSources {
   include(path: string): Answer<IncludedText>;
 }
 
-/** An address as far as it can be followed without tables of aliases. */
-interface Resolved {
-  /** With a domain; what was behind a local domain's % or ! is in front now. */
-  readonly address: string;
-  readonly local: string;
-  readonly domain: string;
-  readonly class: AddressClass;
-  /** The local part has @, % or ! in it: another server may take that for a route. */
-  readonly routed: boolean;
-}
+const everyClass: ReadonlySet<AddressClass> = new Set(["local", "virtual", "mailbox", "relay", "other"]);
 
 /** Rounds of taking local domains off an address. */
 const resolveRounds = 100;
@@ -58,13 +49,12 @@ export class Router {
   readonly #sources: RoutingSources;
   readonly #local: DomainList;
   readonly #virtual: DomainList;
+  readonly #mailboxes: DomainList;
   readonly #relay: DomainList;
-  readonly #transportMaps: Maps;
-  readonly #senderRelayhosts: Maps;
-  readonly #senderTransports: Maps;
   readonly #search: AddressSearch;
-  readonly #relayhost: string;
-  readonly #transportParents: boolean;
+  readonly #nextHops: NextHops;
+  /** Recipients that are known, by class, where a table of them is configured. */
+  readonly #known: Readonly<Record<"mailbox" | "relay", Maps>>;
 
   constructor(conf: RoutingConf, sources: RoutingSources) {
     this.#conf = conf;
@@ -73,17 +63,21 @@ export class Router {
     const names = { ...sources, maps: sources.maps.bind(sources), file: sources.file.bind(sources), parents: false };
     this.#local = new DomainList(conf.mydestination, { ...names, exact: true });
     this.#virtual = new DomainList(conf.virtual_alias_domains, { ...names, exact: true });
+    this.#mailboxes = new DomainList(conf.virtual_mailbox_domains, { ...names, exact: true });
     this.#relay = new DomainList(conf.relay_domains, { ...names, parents: parents("relay_domains") });
-    this.#transportParents = parents("transport_maps");
     const maps = (references: readonly string[]) => (references.length > 0 ? sources.maps(references) : noMaps);
-    this.#transportMaps = maps(conf.transport_maps);
-    this.#senderRelayhosts = maps(conf.sender_dependent_relayhost_maps);
-    this.#senderTransports = maps(conf.sender_dependent_default_transport_maps);
-    this.#relayhost = conf.relayhost.join(", ");
+    this.#known = { mailbox: maps(conf.virtual_mailbox_maps), relay: maps(conf.relay_recipient_maps) };
     this.rewriter = new Rewriter(conf);
     const ownerRequestSpecial = conf.owner_request_special;
     const delimiter = conf.recipient_delimiter;
     this.#search = { delimiter, ownerRequestSpecial, isLocal: (domain) => this.#isLocalOrOrigin(domain) };
+    const hopMaps = {
+      transport: maps(conf.transport_maps),
+      senderRelayhosts: maps(conf.sender_dependent_relayhost_maps),
+      senderTransports: maps(conf.sender_dependent_default_transport_maps),
+      relocated: maps(conf.relocated_maps),
+    };
+    this.#nextHops = new NextHops(conf, hopMaps, this.#search, parents("transport_maps"));
     const propagates = (what: string) => conf.propagate_unmatched_extensions.includes(what);
     this.aliases = new Aliases({
       ...{ delimiter, ownerRequestSpecial, rewriter: this.rewriter, expandOwner: conf.expand_owner_alias },
@@ -110,16 +104,16 @@ export class Router {
 
   /**
    * The way to a recipient, after aliases have been expanded: what is still
-   * for the local transport then has none, and gets an `error` hop that says so.
+   * for the transport `local` then has none, and gets an `error` hop that says so.
    */
   route(sender: string, recipient: string): Answer<Route> {
     return chain(this.#resolve(recipient), (resolved) =>
-      chain(this.#hop(sender, resolved), (hop) => {
-        if (hop.transport !== "local") return { hop, class: resolved.class };
-        return chain(this.#notDelivered(resolved.local), (text) => ({
-          hop: { transport: "error", nexthop: text },
-          class: resolved.class,
-        }));
+      chain(this.#nextHops.find(sender, resolved), ({ hop, byClass }) => {
+        const route = { hop, class: resolved.class };
+        if (!this.#hasAliases(resolved, hop.transport, byClass)) return route;
+        return chain(this.#notDelivered(resolved.local, hop.transport), (text) =>
+          text === undefined ? route : { ...route, hop: { transport: "error", nexthop: text } },
+        );
       }),
     );
   }
@@ -132,44 +126,62 @@ export class Router {
     return chain(this.#resolve(recipient), (resolved) => {
       const { address, local } = resolved;
       if (resolved.class !== "local") return { address, localName: undefined };
-      return chain(this.#hop("", resolved), ({ transport }) => ({
+      return chain(this.#nextHops.find("", resolved), ({ hop, byClass }) => ({
         address,
-        localName: transport === "local" ? local : undefined,
+        localName: this.#hasAliases(resolved, hop.transport, byClass) ? local : undefined,
       }));
     });
   }
 
-  /** Would mail for this recipient be delivered somewhere, as far as can be told without asking others? */
-  localRecipient(recipient: string): Answer<boolean> {
-    return chain(this.unknownUser(recipient), (text) => text === undefined);
-  }
-
   /**
-   * Why a recipient in our own domains is refused (550 5.1.1), or undefined:
-   * "User unknown in local recipient table", "User unknown in virtual alias table".
+   * Why mail for a recipient, as a client gives it, need not be taken: an address that nobody in our
+   * own domains has, or one that transport_maps and the like send nowhere. Undefined where it should be taken.
+   * Restrictions on who may send where are not looked at. `listed`: the classes whose lists of recipients count.
    */
-  unknownUser(recipient: string): Answer<string | undefined> {
+  refusal(
+    sender: string,
+    recipient: string,
+    listed: ReadonlySet<AddressClass> = everyClass,
+  ): Answer<Refusal | undefined> {
     const address = this.rewriter.rewrite(recipient === "" ? this.#conf.empty_address_recipient : recipient);
-    return chain(this.#resolve(address), (resolved) => {
-      if (resolved.class !== "local" && resolved.class !== "virtual") return undefined;
-      return chain(this.virtualAliases.has(resolved.address), (known) => {
-        if (known) return undefined;
-        if (resolved.class === "virtual") return this.#unknown("virtual alias");
-        return this.#unknownLocal(resolved);
-      });
-    });
+    return chain(this.#resolve(address), (resolved) =>
+      chain(this.virtualAliases.has(resolved.address), (aliased) => {
+        if (aliased) return undefined;
+        return chain(this.#nextHops.find(sender, resolved), ({ hop }) => {
+          if (resolved.class === "virtual") return this.#unknown("virtual alias");
+          if (hop.transport === "error" || hop.transport === "retry") {
+            return { kind: hop.transport, ...splitCode(hop.nexthop, hop.transport === "retry") };
+          }
+          return listed.has(resolved.class) ? this.#unlisted(resolved, hop.transport) : undefined;
+        });
+      }),
+    );
   }
 
-  #unknownLocal(resolved: Resolved): Answer<string | undefined> {
-    if (/^(?:postmaster|mailer-daemon|double-bounce)$/i.test(resolved.local)) return undefined;
-    return chain(this.#hop("", resolved), ({ transport }) => {
-      if (transport !== "local") return undefined;
-      return chain(this.aliases.has(resolved.local), (known) => (known ? undefined : this.#unknown("local recipient")));
-    });
+  #unlisted(resolved: Resolved, transport: string): Answer<Refusal | undefined> {
+    const { class: kind, address, local } = resolved;
+    if (kind === "local") return this.#unknownLocal(local, transport);
+    if (kind !== "mailbox" && kind !== "relay") return undefined;
+    const maps = this.#known[kind];
+    if (maps.empty) return undefined;
+    return chain(findAddress(maps, address, this.#search), (known) =>
+      known ? undefined : this.#unknown(kind === "relay" ? "relay recipient" : "virtual mailbox"),
+    );
   }
 
-  #unknown(table: string): string {
-    return this.#conf.show_user_unknown_table_name ? `User unknown in ${table} table` : "User unknown";
+  /** Without a server that knows its users, those are known that have an alias. */
+  #unknownLocal(local: string, transport: string): Answer<Refusal | undefined> {
+    if (transport !== "local" || /^(?:postmaster|mailer-daemon|double-bounce)$/i.test(local)) return undefined;
+    return chain(this.aliases.has(local), (known) => (known ? undefined : this.#unknown("local recipient")));
+  }
+
+  #unknown(kind: Exclude<Refusal["kind"], "error" | "retry">): Refusal {
+    return { kind, dsn: "5.1.1", text: this.#nextHops.unknown(kind) };
+  }
+
+  /** Local aliases are followed on the way in, unless a table sends this very address to another transport. */
+  #hasAliases({ class: kind }: Resolved, transport: string, byClass: boolean): boolean {
+    return kind === "local" && (byClass || transport === "local");
   }
 
   #resolve(address: string, round = 0): Answer<Resolved> {
@@ -180,7 +192,8 @@ export class Router {
       if (!isLocal) return this.#elsewhere(local, domain);
       const inner = round < resolveRounds ? this.#routeInside(local) : undefined;
       if (inner !== undefined) return this.#resolve(this.rewriter.rewrite(inner), round + 1);
-      return { address: `${local}@${domain}`, local, domain, class: "local", routed: false };
+      const user = local === "" || local === '""' ? this.#conf.empty_address_recipient : local;
+      return { address: `${user}@${domain}`, local: user, domain, class: "local", routed: false };
     });
   }
 
@@ -191,7 +204,8 @@ export class Router {
       const inner = round < resolveRounds ? this.#routeInside(local) : undefined;
       if (inner !== undefined) return this.#resolve(this.rewriter.rewrite(inner), round + 1);
       const domain = this.#conf.myhostname;
-      return { address: `${local}@${domain}`, local, domain, class: "local", routed: false };
+      const user = local === "" || local === '""' ? this.#conf.empty_address_recipient : local;
+      return { address: `${user}@${domain}`, local: user, domain, class: "local", routed: false };
     }
     return { address, local, domain: "", class: "other", routed: true };
   }
@@ -213,10 +227,13 @@ export class Router {
     const routed = /[@%!]/.test(local);
     return chain(this.#virtual.match(domain), (virtual) => {
       if (virtual) return { address, local, domain, class: "virtual", routed };
-      return chain(this.#relay.match(domain), (relayed) => ({
-        ...{ address, local, domain, routed },
-        class: relayed ? "relay" : "other",
-      }));
+      return chain(this.#mailboxes.match(domain), (mailbox) => {
+        if (mailbox) return { address, local, domain, class: "mailbox", routed };
+        return chain(this.#relay.match(domain), (relayed) => ({
+          ...{ address, local, domain, routed },
+          class: relayed ? "relay" : "other",
+        }));
+      });
     });
   }
 
@@ -234,90 +251,23 @@ export class Router {
     return domain.toLowerCase() === this.#conf.myorigin.toLowerCase() || this.#isLocal(domain);
   }
 
-  #hop(sender: string, resolved: Resolved): Answer<NextHop> {
-    const { domain } = resolved;
-    if (!isDomain(domain) && !isAddressLiteral(domain)) return badAddress;
-    if (resolved.class === "virtual") {
-      return { transport: "error", nexthop: `5.1.1 ${this.#unknown("virtual alias")}` };
-    }
-    const { default_transport, relay_transport, local_transport } = this.#conf;
-    const given =
-      resolved.class === "local" ? local_transport : resolved.class === "relay" ? relay_transport : default_transport;
-    if (resolved.class === "local") return this.#overridden(resolved, parseTransport(given, domain.toLowerCase()));
-    return chain(this.#transportFor(sender, resolved.class, given), (transport) =>
-      chain(this.#nexthopFor(sender, domain), (nexthop) =>
-        this.#overridden(resolved, parseTransport(transport, nexthop)),
-      ),
-    );
-  }
-
-  #transportFor(sender: string, kind: AddressClass, given: string): Answer<string> {
-    if (kind !== "other" || this.#senderTransports.empty) return given;
-    const asked = sender || this.#conf.empty_address_default_transport_maps_lookup_key;
-    return chain(findAddress(this.#senderTransports, asked, this.#search), (found) =>
-      found && !isDunno(found.value) ? found.value : given,
-    );
-  }
-
-  #nexthopFor(sender: string, domain: string): Answer<string> {
-    const usual = this.#relayhost || domain.toLowerCase();
-    if (this.#senderRelayhosts.empty) return usual;
-    const asked = sender || this.#conf.empty_address_relayhost_maps_lookup_key;
-    return chain(findAddress(this.#senderRelayhosts, asked, this.#search), (found) =>
-      found && !isDunno(found.value) ? found.value : usual,
-    );
-  }
-
-  /** transport_maps has the last word: over the classes' transports, relayhost and their next hops. */
-  #overridden({ address, domain, local }: Resolved, hop: NextHop): Answer<NextHop> {
-    if (this.#transportMaps.empty) return hop;
-    const keys = this.#transportKeys(address, local, domain);
-    return chain(firstOf(this.#transportMaps, keys), (found) => {
-      if (!found) return hop;
-      const colon = found.value.indexOf(":");
-      const transport = colon < 0 ? found.value : found.value.slice(0, colon);
-      const nexthop = colon < 0 ? "" : found.value.slice(colon + 1);
-      if (transport === "") return nexthop === "" ? hop : { transport: hop.transport, nexthop };
-      if (nexthop !== "") return { transport, nexthop };
-      const silent = transport === "error" || transport === "retry";
-      return { transport, nexthop: silent ? "Address is undeliverable" : domain.toLowerCase() };
-    });
-  }
-
-  #transportKeys(address: string, local: string, domain: string): Key[] {
-    const keys: Key[] = [key(address, "", false)];
-    const bare = this.#withoutExtension(local);
-    if (bare !== local) keys.push(key(`${bare}@${domain}`, "", true));
-    keys.push(key(domain, "", true));
-    for (let dot = domain.indexOf(".", 1); dot >= 0; dot = domain.indexOf(".", dot + 1)) {
-      keys.push(key(this.#transportParents ? domain.slice(dot + 1) : domain.slice(dot), "", true));
-    }
-    keys.push(key("*", "", false));
-    return keys;
-  }
-
-  #withoutExtension(local: string): string {
-    const extension = extensionOf(local, this.#search);
-    return extension === "" ? local : local.slice(0, -extension.length);
-  }
-
-  /** Why mail for a local part goes nowhere, with its enhanced status code. */
-  #notDelivered(local: string): Answer<string> {
+  /**
+   * Why mail for a local part goes nowhere, with its enhanced status code. Over another transport than
+   * `local` only what its alias does with commands and files does; the server there knows the rest.
+   */
+  #notDelivered(local: string, transport: string): Answer<string | undefined> {
     return chain(this.aliases.find(local), (entry) => {
+      if (entry?.refused) return `${entry.refused.dsn} ${entry.refused.text}`;
+      if (transport !== "local") return undefined;
       if (!entry) return `5.1.1 unknown user: "${local}": it has no alias, and mailboxes are not delivered here`;
-      if (entry.refused) return `${entry.refused.dsn} ${entry.refused.text}`;
       return `5.4.6 alias "${entry.name}" leads back to itself, and mailboxes are not delivered here`;
     });
   }
 }
 
-const badAddress: NextHop = { transport: "error", nexthop: "5.1.3 bad address syntax" };
-
-const isDunno = (value: string): boolean => value.toLowerCase() === "dunno";
-
-/** "smtp", "smtp:", "smtp:nexthop" as parameters give them. */
-function parseTransport(text: string, nexthop: string): NextHop {
-  const colon = text.indexOf(":");
-  if (colon < 0) return { transport: text, nexthop };
-  return { transport: text.slice(0, colon), nexthop: text.slice(colon + 1) || nexthop };
+/** "5.7.1 not here", as an `error` or `retry` hop has it. */
+function splitCode(text: string, temporary: boolean): { readonly dsn: string; readonly text: string } {
+  const [, dsn, rest] = /^([245]\.\d{1,3}\.\d{1,3})\s+(.*)$/s.exec(text) ?? [];
+  if (dsn === undefined || rest === undefined) return { dsn: temporary ? "4.0.0" : "5.0.0", text };
+  return { dsn, text: rest };
 }

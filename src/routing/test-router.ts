@@ -32,6 +32,7 @@ export function testMaps({ tables = {}, later = false }: TestRouterOptions): (re
 const written = {
   ...{ myhostname: "mx.here.example", mydomain: "here.example", myorigin: "here.example" },
   ...{ mydestination: "here.example, mx.here.example, localhost", relay_domains: "", virtual_alias_domains: "" },
+  ...{ virtual_mailbox_domains: "", relay_recipient_maps: "" },
   ...{ virtual_alias_maps: "", alias_maps: "", local_transport: "local:mx.here.example", append_dot_mydomain: "no" },
 };
 

@@ -419,7 +419,7 @@ test("with soft_bounce nothing is returned", async () => {
 
 test("a success is not reported as taken over by a server that offers DSN", async () => {
   await onStage({ ehlo: ["x", "DSN"] }, async ({ deliver }) => {
-    assert.equal((await deliver()).recipients[0]?.relayedWithoutDsn, undefined);
+    assert.equal((await deliver()).recipients[0]?.reports, undefined);
   });
 });
 

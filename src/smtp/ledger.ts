@@ -104,7 +104,7 @@ export class Ledger {
   deliver(sent: readonly Target[], dsn: string, reply: string, withDsn: boolean, place: Place): void {
     const done_ms = this.#clock.monotonic();
     for (const target of sent) {
-      const extra = withDsn ? {} : { relayedWithoutDsn: true };
+      const extra = withDsn ? {} : ({ reports: "relayed" } as const);
       this.#write(target, "sent", "sent", dsn, reply, reply, place, done_ms, extra);
     }
     this.#drop(sent);
@@ -155,7 +155,7 @@ export class Ledger {
     reply: string | undefined,
     place: Place,
     done_ms: number,
-    extra: { relayedWithoutDsn?: boolean },
+    extra: Pick<RecipientResult, "reports">,
   ): void {
     for (const index of indices) {
       this.#results.push({ index, status, dsn, reason, remoteHost: place.host, remoteReply: reply, ...extra });

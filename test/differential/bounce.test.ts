@@ -106,7 +106,7 @@ function resultOf(index: number, address: string): RecipientResult {
   const answer = replyTo(address)?.replaceAll("\r\n", " ");
   if (!answer) {
     const reply = "250 2.0.0 Ok: kept";
-    return { index, status: "sent", dsn: "2.0.0", reason: reply, ...host, remoteReply: reply, relayedWithoutDsn: true };
+    return { index, status: "sent", dsn: "2.0.0", reason: reply, ...host, remoteReply: reply, reports: "relayed" };
   }
   const dsn = /\d\.\d\.\d/.exec(answer)?.[0] ?? "";
   const reason = `host 127.0.0.1[127.0.0.1] said: ${answer} (in reply to RCPT TO command)`;
