@@ -23,6 +23,8 @@ export interface CommandIo {
   readonly launch: readonly string[];
   /** Where main.cf is unless -c or MAIL_CONFIG says otherwise. */
   readonly directory: string;
+  /** How wide the terminal is that a stream goes to, in columns; undefined where it goes to none. */
+  readonly columns?: { readonly out: number | undefined; readonly err: number | undefined };
 }
 
 export interface RealIo extends CommandIo {
@@ -69,9 +71,14 @@ export function realIo(runtime: Runtime, directory = "/etc/postfix"): RealIo {
       process.stderr.write(text);
     },
     directory,
+    columns: { out: columnsOf(process.stdout), err: columnsOf(process.stderr) },
     launch: [process.argv[1] ?? ""],
     finish: () => new Promise((resolve) => flush(resolve)),
   };
+}
+
+function columnsOf(stream: NodeJS.WriteStream): number | undefined {
+  return stream.isTTY ? (stream.columns ?? 80) : undefined;
 }
 
 /** Node takes what it cannot read, a directory for one, for empty. */

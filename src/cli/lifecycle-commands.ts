@@ -6,7 +6,6 @@ export const lifecycleCommands = [
   "abort",
   "reload",
   "status",
-  "check",
   "flush",
   "logrotate",
 ] as const;

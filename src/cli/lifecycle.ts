@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { evaluate } from "../conf/evaluate.ts";
 import { loadConf } from "../conf/load.ts";
 import { globalParams } from "../conf/params.ts";
-import { ConfError, describeProblem } from "../conf/problem.ts";
+import { ConfError } from "../conf/problem.ts";
 import { queuePaths } from "../conf/queue-paths.ts";
 import type { Started } from "../master/supervise.ts";
 import { pause } from "../runtime/clock.ts";
@@ -32,8 +32,6 @@ export async function lifecycle(command: LifecycleCommand, args: readonly string
       return start(io);
     case "start-fg":
       return foreground(io);
-    case "check":
-      return check(io);
     case "stop":
     case "abort":
       return stop(command, io);
@@ -96,32 +94,6 @@ function report(started: Started, io: CommandIo): number {
   }
   for (const line of started.text.split("\n")) io.err(`postern: fatal: ${line}\n`);
   return started.status;
-}
-
-async function check(io: CommandIo): Promise<number> {
-  const [{ prepare }, { failureOf }, { allParams }] = await Promise.all([
-    import("../master/plan.ts"),
-    import("../master/supervise.ts"),
-    import("../relay/params.ts"),
-  ]);
-  try {
-    const { files, host, names } = io.runtime;
-    const loaded = await loadConf(files, io.directory, { declared: allParams, host, names });
-    const { configuration } = await prepare(io.runtime, loaded, io.env);
-    const { checkTables } = await import("../relay/check-tables.ts");
-    const found = await checkTables(io.runtime, configuration);
-    for (const problem of [...configuration.warnings, ...found.warnings]) {
-      io.err(`postern: warning: ${describeProblem(problem)}\n`);
-    }
-    for (const problem of found.problems) io.err(`postern: fatal: ${describeProblem(problem)}\n`);
-    if (found.problems.length > 0) return exit.config;
-    return configuration.warnings.length + found.warnings.length > 0 ? 1 : 0;
-  } catch (error) {
-    const failure = failureOf(error);
-    if (!failure) throw error;
-    for (const line of failure.text.split("\n")) io.err(`postern: fatal: ${line}\n`);
-    return failure.status;
-  }
 }
 
 async function stop(command: "stop" | "abort", io: CommandIo): Promise<number> {

@@ -28,7 +28,7 @@ const usageText = `usage: postern [-c config_directory] command
   stop, abort   end, with what is in hand finished, or at once
   reload        use the configuration as it is now
   status        is it running, and what is it doing
-  check         say what is wrong with the configuration
+  check         say what is wrong, and how to mend it; ask the servers that mail goes to
   flush         try all deferred mail at once
   logrotate     begin a new log file
   postfix …     the same commands, for those who know them by that name
@@ -66,6 +66,7 @@ async function run(calledAs: string, args: readonly string[], io: CommandIo): Pr
     (problem || command === "" ? io.err : io.out)(usageText);
     return problem || command === "" ? 64 : 0;
   }
+  if (command === "check") return (await import("./check.ts")).check(rest, inDirectory);
   if (command === "postfix") return run("postern", ["-c", directory, ...rest], io);
   const named = programs[command];
   if (named) return (await named())(rest, { ...inDirectory, args0: command });

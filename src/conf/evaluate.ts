@@ -37,11 +37,17 @@ function tryEvaluate(params: Params, settings: Settings): { values: Record<strin
       if (!(error instanceof ParamError)) throw error;
       bad.add(name);
       if (follows(name, settings, bad)) continue;
-      const remedy = settings.has(name) ? `The default is "${settings.defaultText(name) ?? ""}".` : "";
+      const remedy = settings.has(name) ? remedyFor(settings, name) : "";
       problems.push({ file, line, text: `parameter ${name}: ${error.message}`, remedy });
     }
   }
   return { values, problems };
+}
+
+function remedyFor(settings: Settings, name: string): string {
+  const fallback = `The default is "${settings.defaultText(name) ?? ""}".`;
+  const comment = /\s#/.test(settings.raw(name) ?? "");
+  return comment ? `A comment needs a line of its own: behind a value it is part of it. ${fallback}` : fallback;
 }
 
 /** A default that is another parameter's value is as bad as that one, which has been named with its place. */

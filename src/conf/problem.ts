@@ -7,6 +7,8 @@ export interface Problem {
   readonly text: string;
   /** What to do about it, as a sentence; or empty. */
   readonly remedy: string;
+  /** Shell commands that do it, where nothing has to be decided first. */
+  readonly commands?: readonly string[];
 }
 
 /** `/etc/postfix/main.cf, line 7: … Remedy.` */

@@ -109,7 +109,9 @@ async function authoritiesOf(
   } catch (error) {
     if (!(error instanceof AuthoritiesError)) throw error;
     const parameter = error.message.startsWith("smtp_tls_CApath") ? "smtp_tls_CApath" : "smtp_tls_CAfile";
-    problems.push({ ...(settings.at(parameter) ?? { file: "", line: 0 }), text: error.message, remedy: "" });
+    const remedy =
+      "Name a file of PEM certificates; Debian keeps the authorities of the web in /etc/ssl/certs/ca-certificates.crt";
+    problems.push({ ...(settings.at(parameter) ?? { file: "", line: 0 }), text: error.message, remedy });
     return [];
   }
 }

@@ -132,7 +132,7 @@ export class Tables {
       const problem = {
         ...place,
         text: `${name}: ${reference}: ${error.message}`,
-        remedy: remedyFor(reference, error.message),
+        ...remedyFor(reference, error.message, name),
       };
       if (settings.has(name)) this.problems.push(problem);
       else if (isKnownType(reference))
@@ -176,15 +176,19 @@ export class Tables {
 const otherPaths = new Set(["maillog_file_prefixes", "import_environment"]);
 const isPatternFile = (name: string): boolean => !otherPaths.has(name);
 
-function remedyFor(reference: string, text: string): string {
-  if (/magic|Berkeley DB|constant database|LMDB|damaged/i.test(text)) return `Make it again: postmap ${reference}`;
-  if (!/no such file/i.test(text)) return "";
+function remedyFor(reference: string, text: string, parameter: string): Pick<Problem, "remedy" | "commands"> {
+  const make = `${/^alias_/.test(parameter) ? "postalias" : "postmap"} ${reference}`;
+  if (/magic|Berkeley DB|constant database|LMDB|damaged/i.test(text)) {
+    return { remedy: `Make it again: ${make}`, commands: [make] };
+  }
+  if (!/no such file/i.test(text)) return { remedy: "" };
   const [type = "", name = ""] = [
     reference.slice(0, reference.indexOf(":")),
     reference.slice(reference.indexOf(":") + 1),
   ];
   const made = tableTypes.some((each) => each.name === type && each.index);
-  return made ? `Make it: postmap ${reference}` : `Create ${name}, or remove it from the configuration.`;
+  if (made) return { remedy: `Make it: ${make}`, commands: [make] };
+  return { remedy: `Create ${name}, or remove it from the configuration.` };
 }
 
 /** A type that only a default names, such as nis:, is nobody's wish. */

@@ -2,6 +2,7 @@ import { BoundSocket, createServer, isIP, type Server, Socket } from "node:net";
 import {
   type ConnectionOptions,
   createSecureContext,
+  type DetailedPeerCertificate,
   type SecureContext,
   TLSSocket,
   connect as tlsConnect,
@@ -43,6 +44,11 @@ export interface PeerCertificateFacts {
   /** DNS names of subjectAltName; the common name only where there are none. */
   readonly names: readonly string[];
   readonly fingerprint256: string;
+  /** When it is valid, in milliseconds since the epoch; NaN where it says so in a form that cannot be read. */
+  readonly validFrom_ms: number;
+  readonly validTo_ms: number;
+  /** The chain that came with it, or was found for it: names of subjects, the server's own first. Made when asked for. */
+  chain(): readonly string[];
 }
 
 export interface TlsClientOptions {
@@ -269,9 +275,25 @@ function tlsFacts(socket: TLSSocket): TlsFacts {
           issuer: firstName(peer.issuer?.CN ?? peer.issuer?.O),
           names: certificateNames(peer.subjectaltname, firstName(peer.subject?.CN)),
           fingerprint256: peer.fingerprint256,
+          validFrom_ms: Date.parse(peer.valid_from),
+          validTo_ms: Date.parse(peer.valid_to),
+          chain: () => chainOf(socket),
         }
       : undefined,
   };
+}
+
+/** Longer chains than this are cut off: nobody has them but to keep us busy. */
+const chainLimit = 10;
+
+function chainOf(socket: TLSSocket): readonly string[] {
+  const names: string[] = [];
+  let each: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
+  for (; each?.subject && names.length < chainLimit; each = each.issuerCertificate) {
+    names.push(firstName(each.subject.CN ?? each.subject.O));
+    if (each.issuerCertificate === each || each.issuerCertificate?.fingerprint256 === each.fingerprint256) break;
+  }
+  return names;
 }
 
 const firstName = (name: string | string[] | undefined): string =>

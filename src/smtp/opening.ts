@@ -27,6 +27,7 @@ import { type Failure, ownFailure } from "./failure.ts";
 import { Handshake, type Move } from "./handshake.ts";
 import type { SmtpParts } from "./parts.ts";
 import { relayText, Session, serverText } from "./session.ts";
+import { type OpeningWatch, withoutSecret } from "./watch.ts";
 import { commandLine } from "./wire.ts";
 import { type Break, breakText, replyArgument, type Stage, systemErrorText } from "./words.ts";
 
@@ -45,6 +46,7 @@ export interface OpeningRequest {
   /** May throw TableError, at once or later. */
   readonly credentials: () => Answer<Credentials | undefined>;
   readonly log: Log;
+  readonly watch?: OpeningWatch;
 }
 
 export type Opened =
@@ -70,6 +72,7 @@ export async function openSession(request: OpeningRequest, parts: SmtpParts): Pr
     const failure = ownFailure("4.4.1", `connect to ${relayText(host)}: ${words}`);
     return { kind: "failed", failure, connected: false, overTls: false };
   }
+  request.watch?.connected();
   let discard: ReadonlySet<string>;
   try {
     discard = await discardedKeywords(host.address, parts);
@@ -172,11 +175,19 @@ class Opening implements Listener {
       return;
     }
     this.#asking = false;
+    this.#tellHeard(reply);
     try {
       this.#answer(reply);
     } catch (error) {
       this.#onError(error);
     }
+  }
+
+  #tellHeard(reply: ServerReply): void {
+    const { watch } = this.#request;
+    const exchange = this.#exchange;
+    if (!watch) return;
+    watch.heard(exchange ? { ...reply, lines: reply.lines.map((line) => exchange.mask(line)) } : reply);
   }
 
   #answer(reply: ServerReply): void {
@@ -226,6 +237,7 @@ class Opening implements Listener {
     this.#dialogue.within(starting ? conf.smtp_starttls_timeout : conf.smtp_helo_timeout);
     if (command === undefined) return;
     this.#dialogue.turn();
+    this.#request.watch?.said(this.#exchange ? withoutSecret(command) : command);
     this.#dialogue.send(commandLine(command));
   }
 
@@ -252,6 +264,7 @@ class Opening implements Listener {
     const verdict = judge(facts, policy, names);
     this.#secured = true;
     this.#verified = verdict.matched !== undefined;
+    this.#request.watch?.secured(facts, verdict);
     if (this.#parts.conf.smtp_tls_loglevel > 0) {
       const distrust = distrustText(facts, policy, names, relayText(host));
       if (distrust) log.info(distrust);
@@ -264,6 +277,7 @@ class Opening implements Listener {
   #onTlsFailure(error: unknown): void {
     const { host, policy, log } = this.#request;
     const words = error instanceof Error ? error.message : String(error);
+    this.#request.watch?.notSecured(words);
     log.info(`SSL_connect error to ${relayText(host)}: ${words.replace(/[^\x20-\x7e]/g, "?").slice(0, 300)}`);
     const about = policy.level === "may" ? "message" : "destination";
     this.#fail(ownFailure("4.7.5", "Cannot start TLS: handshake failure", about), true);
@@ -275,9 +289,14 @@ class Opening implements Listener {
     const offered = this.#handshake.features.mechanisms ?? [];
     const credentials = await this.#request.credentials();
     if (this.#over) return;
-    if (credentials === undefined) return this.#ready();
-    const selected = await selectMechanism({ offered, required: this.#required(), filter });
+    if (credentials === undefined) {
+      this.#request.watch?.noCredentials();
+      return this.#ready();
+    }
+    const required = this.#required();
+    const selected = await selectMechanism({ offered, required, filter });
     if (this.#over) return;
+    this.#request.watch?.chosen(selected, required);
     if (selected.kind === "none") {
       if (offered.length === 0) log.warning(`${relayText(host)} offered null AUTH mechanism list`);
       // What operators search for: Postfix has it from its SASL library.

@@ -158,13 +158,15 @@ test("names match as RFC 6125 says: one label for a wildcard, and a leading dot 
   assert.ok(certificateNameMatches("xn--bcher-kva.example", "bücher.example"));
 });
 
+const always = { validFrom_ms: 0, validTo_ms: Number.POSITIVE_INFINITY, chain: () => [] };
+
 const facts: TlsFacts = {
   protocol: "TLSv1.3",
   cipher: "TLS_AES_256_GCM_SHA384",
   cipherBits: 256,
   trusted: true,
   distrust: undefined,
-  certificate: { subject: "mx.example.com", issuer: "CA", names: ["mx.example.com"], fingerprint256: "" },
+  certificate: { subject: "mx.example.com", issuer: "CA", names: ["mx.example.com"], fingerprint256: "", ...always },
 };
 
 const names = { hostname: "mx.example.com", nexthop: "example.com" };
@@ -191,7 +193,10 @@ test("what a session is worth follows from trust, name and level", async () => {
     assert.equal(other.failure?.dsn, "4.7.5");
   }
   const chosenByDns = { hostname: "mx.evil.example", nexthop: "example.com" };
-  const forged = { ...facts, certificate: { subject: "", issuer: "", names: ["mx.evil.example"], fingerprint256: "" } };
+  const forged = {
+    ...facts,
+    certificate: { subject: "", issuer: "", names: ["mx.evil.example"], fingerprint256: "", ...always },
+  };
   assert.equal((await verdict("verify", forged, chosenByDns)).failure, undefined);
   assert.notEqual((await verdict("secure", forged, chosenByDns)).failure, undefined);
 });
@@ -208,7 +213,7 @@ test("log lines are Postfix's, and a certificate cannot break them", async () =>
     handshakeText(facts, judge(facts, policy, names), server),
     `Verified TLS connection established to ${server}: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)`,
   );
-  const evil = { subject: "", issuer: "CA\nfatal: x", names: [], fingerprint256: "" };
+  const evil = { subject: "", issuer: "CA\nfatal: x", names: [], fingerprint256: "", ...always };
   const distrusted = { ...facts, trusted: false, certificate: evil, distrust: "UNABLE_TO_VERIFY_LEAF_SIGNATURE" };
   assert.equal(
     distrustText(distrusted, policy, names, server),

@@ -25,5 +25,6 @@ export const floors: Readonly<Record<string, number>> = {
   dashboard: 6,
   practice: 6,
   master: 7,
+  check: 7.5,
   cli: 8,
 };

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { realFiles } from "../runtime/files.ts";
-import { exposedCredentials } from "./check-tables.ts";
 import type { Configuration } from "./configuration.ts";
+import { exposedCredentials } from "./exposed-credentials.ts";
 
 test("a table of passwords that everybody can read is named with its remedy, source and index alike", async (context) => {
   const directory = mkdtempSync(join(tmpdir(), "postern-exposed-"));
