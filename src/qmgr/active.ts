@@ -1,5 +1,6 @@
 import type { RecipientResult } from "../queue/delivery.ts";
 import type { BodyReader, Envelope } from "../queue/message.ts";
+import type { RecipientRoom } from "../queue/store.ts";
 import type { Line } from "./lane.ts";
 import type { QmgrConf } from "./params.ts";
 
@@ -61,18 +62,31 @@ export class ActiveMessage {
 
 type ActiveConf = Pick<
   QmgrConf,
-  "qmgr_message_active_limit" | "qmgr_message_recipient_limit" | "qmgr_message_recipient_minimum"
+  | "qmgr_message_active_limit"
+  | "qmgr_message_recipient_limit"
+  | "qmgr_message_recipient_minimum"
+  | "default_extra_recipient_limit"
 >;
 
+/** What the active set has room for: so many messages, and of those the ones that RecipientRoom admits. */
+export interface ActiveRoom extends RecipientRoom {
+  readonly messages: number;
+}
+
 /**
- * The messages in work: at most qmgr_message_active_limit of them, and at most
- * qmgr_message_recipient_limit recipients of messages with many, by one
- * message more.
+ * The messages in work: at most qmgr_message_active_limit of them. Their recipients are in memory, all of a message or none, and
+ * bounded by the size of the message, so that large mailings do not keep smaller ones waiting:
+ *   small   up to qmgr_message_recipient_minimum recipients: not counted
+ *   other   together up to qmgr_message_recipient_limit, by one message more
+ *   middle  while that is used up, those of up to a quarter of default_extra_recipient_limit have that, by one message more
  */
 export class ActiveSet {
   readonly #conf: ActiveConf;
   readonly #messages = new Map<string, ActiveMessage>();
+  /** Those of `middle`. */
+  readonly #extra = new Set<ActiveMessage>();
   #recipients = 0;
+  #extraRecipients = 0;
 
   constructor(conf: ActiveConf) {
     this.#conf = conf;
@@ -82,20 +96,16 @@ export class ActiveSet {
     return this.#messages.size;
   }
 
-  /** Recipients of messages with many. */
-  get recipients(): number {
-    return this.#recipients;
-  }
-
-  /** How many recipients of messages with many there is room for. */
-  get recipientRoom(): number {
-    return Math.max(0, this.#conf.qmgr_message_recipient_limit - this.#recipients);
-  }
-
-  /** How many messages may be claimed: none before there is room for an eighth of the recipients, or each would be claimed by itself. */
-  get room(): number {
-    if (this.recipientRoom * 8 < this.#conf.qmgr_message_recipient_limit) return 0;
-    return Math.max(0, this.#conf.qmgr_message_active_limit - this.#messages.size);
+  /** None of a size before there is room for an eighth (or a quarter) of their recipients: each would be claimed by itself. */
+  get room(): ActiveRoom {
+    const { qmgr_message_active_limit: most, qmgr_message_recipient_limit: limit } = this.#conf;
+    const messages = Math.max(0, most - this.#messages.size);
+    const room = limit - this.#recipients;
+    if (room > 0 && room * 8 >= limit) return { messages, upTo: Number.POSITIVE_INFINITY, most: room };
+    const { default_extra_recipient_limit: extra, qmgr_message_recipient_minimum: small } = this.#conf;
+    const extraRoom = extra - this.#extraRecipients;
+    if (this.#middle > small && extraRoom * 4 >= extra) return { messages, upTo: this.#middle, most: extraRoom };
+    return { messages, upTo: small, most: Number.POSITIVE_INFINITY };
   }
 
   has(id: string): boolean {
@@ -109,24 +119,41 @@ export class ActiveSet {
 
   admits(recipients: number): boolean {
     if (this.#messages.size >= this.#conf.qmgr_message_active_limit) return false;
-    return this.#weight(recipients) === 0 || this.#recipients < this.#conf.qmgr_message_recipient_limit;
+    return this.#placeOf(recipients) !== undefined;
   }
 
+  /** What admits() has said yes to. */
   add(message: ActiveMessage): void {
-    this.#messages.set(message.envelope.id, message);
-    this.#recipients += this.#weight(message.envelope.recipients.length);
+    const { id, recipients } = message.envelope;
+    this.#messages.set(id, message);
+    const place = this.#placeOf(recipients.length);
+    if (place === "middle") {
+      this.#extra.add(message);
+      this.#extraRecipients += recipients.length;
+    } else if (place === "other") {
+      this.#recipients += recipients.length;
+    }
   }
 
   delete(message: ActiveMessage): void {
-    if (!this.#messages.delete(message.envelope.id)) return;
-    this.#recipients -= this.#weight(message.envelope.recipients.length);
+    const { id, recipients } = message.envelope;
+    if (!this.#messages.delete(id)) return;
+    if (this.#extra.delete(message)) this.#extraRecipients -= recipients.length;
+    else if (recipients.length > this.#conf.qmgr_message_recipient_minimum) this.#recipients -= recipients.length;
   }
 
   values(): Iterable<ActiveMessage> {
     return this.#messages.values();
   }
 
-  #weight(recipients: number): number {
-    return recipients > this.#conf.qmgr_message_recipient_minimum ? recipients : 0;
+  get #middle(): number {
+    return Math.floor(this.#conf.default_extra_recipient_limit / 4);
+  }
+
+  #placeOf(recipients: number): "small" | "other" | "middle" | undefined {
+    const { qmgr_message_recipient_limit: limit, default_extra_recipient_limit: extra } = this.#conf;
+    if (recipients <= this.#conf.qmgr_message_recipient_minimum) return "small";
+    if (this.#recipients < limit) return "other";
+    return recipients <= this.#middle && this.#extraRecipients < extra ? "middle" : undefined;
   }
 }

@@ -2,6 +2,7 @@ import type { Log } from "../log/log.ts";
 import type { Envelope } from "../queue/message.ts";
 import { QueueError, type QueueStore } from "../queue/store.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
+import type { ActiveRoom } from "./active.ts";
 import { errorText } from "./options.ts";
 
 interface DueWatchOptions {
@@ -13,10 +14,7 @@ interface DueWatchOptions {
   readonly longestWait_ms: number;
   /** How many messages may be claimed at most at once. */
   readonly page: number;
-  /** How many messages there is room for. */
-  readonly room: () => number;
-  /** How many recipients there is room for. */
-  readonly recipientRoom: () => number;
+  readonly room: () => ActiveRoom;
   /** Destinations whose mail is to be left where it is. */
   readonly excluded: ReadonlySet<string>;
   /** False: there was no room for it after all, and it goes back to the store, due at once. */
@@ -52,8 +50,8 @@ export class DueWatch {
   #told_ms = Number.POSITIVE_INFINITY;
   /** There may be more that is due than there was room for. */
   #backlog = false;
-  /** What messages had in recipients lately: how many fit is not known before they are claimed. */
-  #recipientsEach = 1;
+  /** There may be some that is due, with more recipients than this. */
+  #leftAbove = Number.POSITIVE_INFINITY;
   /** How far the wall clock was ahead of the one that never goes back, at the last look. */
   #ahead_ms = Number.NEGATIVE_INFINITY;
 
@@ -75,14 +73,18 @@ export class DueWatch {
     return this.#looking;
   }
 
-  /** Something has been left in the store for want of room. */
-  leftBehind(): void {
-    this.#backlog = true;
+  /** Something with so many recipients has been left in the store for want of room. */
+  leftBehind(recipients: number): void {
+    const { messages, upTo } = this.#options.room();
+    if (messages > 0 && upTo < recipients) this.#leftAbove = Math.min(this.#leftAbove, upTo);
+    else this.#backlog = true;
   }
 
   /** A message has gone from the active set. */
   roomAgain(): void {
-    if (this.#backlog && !this.#looking && this.#roomForPage() > 0) this.look();
+    if (this.#looking) return;
+    const { messages, upTo } = this.#options.room();
+    if ((this.#backlog || upTo > this.#leftAbove) && this.#pageOf(messages) > 0) this.look();
   }
 
   /** Something falls due then. */
@@ -111,31 +113,31 @@ export class DueWatch {
   }
 
   /** Half a page of room at least: claiming one by one would cost a transaction each. */
-  #roomForPage(): number {
-    const room = Math.min(this.#options.room(), this.#options.page);
+  #pageOf(messages: number): number {
+    const room = Math.min(messages, this.#options.page);
     return room >= this.#options.page / 2 ? room : 0;
   }
 
   /** Resolves to when there is something to do again. */
   async #claim(): Promise<number> {
-    const { store, clock, excluded, take, recipientRoom, longestWait_ms } = this.#options;
+    const { store, clock, excluded, take, room, longestWait_ms } = this.#options;
     await this.#mindTheClock();
     for (;;) {
-      const room = this.#roomForPage();
-      this.#backlog = room === 0;
-      if (room === 0 || !this.#running) return Number.POSITIVE_INFINITY;
+      const { messages, upTo, most } = room();
+      const count = this.#pageOf(messages);
+      this.#backlog = count === 0;
+      this.#leftAbove = upTo;
+      if (count === 0 || !this.#running) return Number.POSITIVE_INFINITY;
       const now_ms = clock.now();
-      const count = Math.max(1, Math.min(room, Math.floor(recipientRoom() / this.#recipientsEach)));
-      const claimed = await store.claim(now_ms, count, excluded);
-      this.#learn(claimed);
+      const claimed = await store.claim(now_ms, count, excluded, { upTo, most });
       let all = true;
       for (const envelope of claimed) all = take(envelope) && all;
       if (!all) {
         this.#backlog = true;
         return Number.POSITIVE_INFINITY;
       }
-      if (claimed.length < count) {
-        const due_ms = (await store.nextDue(excluded)) ?? Number.POSITIVE_INFINITY;
+      if (claimed.length < count && recipientsOf(claimed) < most) {
+        const due_ms = (await store.nextDue(excluded, upTo)) ?? Number.POSITIVE_INFINITY;
         if (due_ms === Number.POSITIVE_INFINITY || due_ms <= now_ms + longestWait_ms + leastJump_ms) {
           return due_ms <= now_ms ? now_ms + blindPause_ms : due_ms;
         }
@@ -144,13 +146,6 @@ export class DueWatch {
         );
       }
     }
-  }
-
-  /** Large mailings are believed at once, their end by and by. */
-  #learn(claimed: readonly Envelope[]): void {
-    if (claimed.length === 0) return;
-    const recipients = claimed.reduce((sum, envelope) => sum + envelope.recipients.length, 0);
-    this.#recipientsEach = Math.max(recipients / claimed.length, this.#recipientsEach / 2);
   }
 
   async #mindTheClock(): Promise<void> {
@@ -174,7 +169,7 @@ export class DueWatch {
 
   #looked(due_ms: number): void {
     this.#looking = false;
-    this.#options.looked(!this.#backlog && !this.#again);
+    this.#options.looked(!this.#backlog && this.#leftAbove === Number.POSITIVE_INFINITY && !this.#again);
     this.#arm(Math.min(due_ms, this.#told_ms));
     if (!this.#again) return;
     this.#again = false;
@@ -200,3 +195,6 @@ export class DueWatch {
     this.#timer = undefined;
   }
 }
+
+const recipientsOf = (envelopes: readonly Envelope[]): number =>
+  envelopes.reduce((sum, { recipients }) => sum + recipients.length, 0);

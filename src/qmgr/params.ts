@@ -13,13 +13,19 @@ export const qmgrParams = {
     default: "20000",
     min: 1,
     since: "0.1",
-    doc: "How many recipients of messages with many recipients are in memory for delivery at once. Messages of up to qmgr_message_recipient_minimum recipients do not count.",
+    doc: "How many recipients of messages with many recipients are in memory for delivery at once, by one message more. Messages of up to qmgr_message_recipient_minimum recipients do not count.",
   }),
   qmgr_message_recipient_minimum: int({
     default: "10",
     min: 1,
     since: "0.1",
     doc: "A message with up to this many recipients is taken into memory even while qmgr_message_recipient_limit is reached, so that large mailings do not keep small messages waiting.",
+  }),
+  default_extra_recipient_limit: int({
+    default: "1000",
+    min: 0,
+    since: "0.1",
+    doc: "How many recipients more are in memory while qmgr_message_recipient_limit is reached, of messages with up to a quarter of this number: so that a very large mailing does not keep middling ones waiting. It holds for all transports together; TRANSPORT_extra_recipient_limit is not looked at.",
   }),
   minimal_backoff_time: time({
     default: "300s",

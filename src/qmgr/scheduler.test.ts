@@ -126,7 +126,43 @@ test("mail for a dead destination is left in the store and starves nobody", asyn
   assert.deepEqual(await w.store.counts(), { active: 0, deferred: 30, hold: 0, corrupt: 0 });
 });
 
-test("concurrency grows with success up to the limit", async () => {
+test("destination_concurrency_failed_cohort_limit says after how many rounds of failures a destination is suspended", async () => {
+  const suspendedAfter = async (limit: string) => {
+    const transport = {
+      smtp_destination_concurrency_failed_cohort_limit: limit,
+      smtp_destination_concurrency_negative_feedback: "0",
+    };
+    const w = await world({ conf: { initial_destination_concurrency: "2" }, transport });
+    for (let n = 0; n < 20; n++) await w.send("a@example.org", `b${n}@example.com`);
+    let failures = 0;
+    for (; w.pending.length > 0; failures++) {
+      w.next().answer(down);
+      await quiet();
+      if (w.scheduler.figures().suspendedCount > 0) return failures + 1;
+    }
+    return undefined;
+  };
+  assert.equal(await suspendedAfter("1"), 2);
+  assert.equal(await suspendedAfter("3"), 6);
+  assert.equal(await suspendedAfter("0"), undefined, "0 is never");
+});
+
+test("what another process put into the store is found within queue_run_delay, though nobody says so", async () => {
+  const queue = new MemoryQueue();
+  const w = await world({ queue, conf: { queue_run_delay: "100s" } });
+  w.scheduler.start();
+  await quiet();
+  const other = await world({ queue, clock: w.clock, owner: "another" });
+  const { id } = await other.accept("a@example.org", ["b@example.com"]);
+  const settlement = { id, outcomes: [], nextAttempt_ms: w.clock.now(), destination: "", notifications: [] };
+  await other.store.settle(settlement);
+  await w.advance(99_000);
+  assert.equal(w.pending.length, 0);
+  await w.advance(1_000);
+  assert.equal(w.pending.length, 1);
+});
+
+test("concurrency grows with success up to default_destination_concurrency_limit", async () => {
   const w = await world({ conf: { default_destination_concurrency_limit: "8" } });
   for (let n = 0; n < 60; n++) await w.send("a@example.org", `b${n}@example.com`);
   let most = 0;
@@ -304,7 +340,7 @@ test("when a notification cannot be written, nobody is given up", async () => {
   assert.deepEqual(w.lines(/bounce failed/), [`qmgr: ${id}: status=deferred (bounce failed)`]);
 });
 
-test("a delay warning is asked for once", async () => {
+test("a delay warning is asked for once, after delay_warning_time", async () => {
   const w = await world({ conf: { delay_warning_time: "1h" } });
   w.scheduler.start();
   await w.send("a@example.org", "b@example.com");
@@ -529,7 +565,7 @@ test("a mailing to 50,000 recipients does not delay a single message behind it",
 });
 
 test("recipients in memory are bounded: a mailing of many messages goes out in parts", async () => {
-  const w = await world({ conf: { qmgr_message_recipient_limit: "500" } });
+  const w = await world({ conf: { qmgr_message_recipient_limit: "500", default_extra_recipient_limit: "0" } });
   w.scheduler.start();
   const members = Array.from({ length: 100 }, (_, n) => `m${n}@example.com`);
   for (let n = 0; n < 50; n++) await w.send("list@example.org", ...members);
@@ -596,7 +632,8 @@ test("a scheduler that closes makes nobody wait, and neither does in_flow_delay 
 });
 
 test("small messages get in while a large mailing fills the recipient limit", async () => {
-  const w = await world({ conf: { qmgr_message_recipient_limit: "50", qmgr_message_recipient_minimum: "5" } });
+  const conf = { qmgr_message_recipient_limit: "50", qmgr_message_recipient_minimum: "5" };
+  const w = await world({ conf: { ...conf, default_extra_recipient_limit: "0" } });
   w.scheduler.start();
   await w.send("list@example.org", ...Array.from({ length: 60 }, (_, n) => `m${n}@example.com`));
   await w.send("list@example.org", ...Array.from({ length: 60 }, (_, n) => `m${n}@example.com`));

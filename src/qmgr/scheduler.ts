@@ -126,7 +126,6 @@ export class Scheduler {
       longestWait_ms: Math.max(conf.minimal_backoff_time, conf.maximal_backoff_time) * 1000,
       page: Math.min(claimPage, conf.qmgr_message_active_limit),
       room: () => this.#active.room,
-      recipientRoom: () => this.#active.recipientRoom,
       excluded: this.#dispatch.excluded,
       take: (envelope) => this.#claimed(envelope),
       looked: (complete) => this.#looked(complete),
@@ -150,7 +149,7 @@ export class Scheduler {
     if (!this.#closing && this.#active.admits(envelope.recipients.length)) {
       this.#activate(envelope);
     } else {
-      this.#watch.leftBehind();
+      this.#watch.leftBehind(envelope.recipients.length);
       this.#putBack(envelope, "");
     }
   }

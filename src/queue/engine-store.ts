@@ -33,6 +33,7 @@ import {
   QueueError,
   type QueueName,
   type QueueStore,
+  type RecipientRoom,
   type RefusedBatch,
   type Settled,
   type Settlement,
@@ -143,28 +144,40 @@ export class EngineStore implements QueueStore {
     return new AheadBody(this.#coordinator, this.#cache, this.#ids, this.#chunks);
   }
 
-  async claim(now_ms: number, limit: number, excluding?: ReadonlySet<string>): Promise<Envelope[]> {
+  async claim(
+    now_ms: number,
+    limit: number,
+    excluding?: ReadonlySet<string>,
+    room?: RecipientRoom,
+  ): Promise<Envelope[]> {
     const claimed: Envelope[] = [];
-    const excluded = [...(excluding ?? [])];
-    while (claimed.length < limit) {
+    const common = {
+      kind: "claim",
+      now: now_ms,
+      excluding: [...(excluding ?? [])],
+      ...bound("upTo", room?.upTo),
+    } as const;
+    let recipients = 0;
+    while (claimed.length < limit && recipients < (room?.most ?? Number.POSITIVE_INFINITY)) {
       if (this.#closing) throw new QueueError("retry", "the queue is closing");
-      const most = Math.min(limit - claimed.length, claimPage);
-      const op = { kind: "claim", now: now_ms, limit: most, excluding: excluded } as const;
+      const page = Math.min(limit - claimed.length, claimPage);
+      const op = { ...common, limit: page, ...bound("most", room && room.most - recipients) };
       const { rows, corrupt, more } = await this.#coordinator.submit<"claim">(op);
       for (const id of corrupt) this.#reportCorrupt(id, "its envelope fails its checksum");
       for (const row of rows) {
         const envelope = this.#take(row);
         if (envelope) claimed.push(envelope);
+        recipients += envelope?.recipients.length ?? 0;
       }
-      if (!more && rows.length + corrupt.length < most) break;
+      if (!more && rows.length + corrupt.length < page) break;
     }
     return claimed;
   }
 
-  async nextDue(excluding?: ReadonlySet<string>): Promise<number | undefined> {
-    const excluded = [...(excluding ?? [])];
+  async nextDue(excluding?: ReadonlySet<string>, upTo?: number): Promise<number | undefined> {
+    const read = { kind: "nextDue", excluding: [...(excluding ?? [])], ...bound("upTo", upTo) } as const;
     for (;;) {
-      const { due, more } = await this.#read<"nextDue">({ kind: "nextDue", excluding: excluded });
+      const { due, more } = await this.#read<"nextDue">(read);
       if (!more) return due;
     }
   }
@@ -320,6 +333,7 @@ export class EngineStore implements QueueStore {
       held: envelope.held ?? false,
       source,
       envelope: encodeEnvelope({ ...envelope, arrival_ms }),
+      recipients: envelope.recipients.length,
       body: Buffer.isBuffer(body) ? body : (body as AheadBody).written(),
     };
   }
@@ -372,7 +386,8 @@ export class EngineStore implements QueueStore {
     const stored = encodeEnvelope(envelope);
     if (keep) return { kind: "progress", envelope: stored, warned };
     const { nextAttempt_ms, destination } = settlement;
-    return { kind: "defer", envelope: stored, due: nextAttempt_ms, destination, warned };
+    const recipients = envelope.recipients.length;
+    return { kind: "defer", envelope: stored, recipients, due: nextAttempt_ms, destination, warned };
   }
 
   #forget(id: string, { bodyNumber }: Owned): void {
@@ -479,6 +494,11 @@ const notOurs: Settled = { applied: false, gone: false, notifications: [] };
 /** A body that was not accepted after all is swept now. */
 function giveBack(body: NewMessage["body"]): void {
   if (!Buffer.isBuffer(body)) (body as AheadBody).refused();
+}
+
+/** JSON, in which operations cross to another thread, has no infinity: what has no bound has no such field. */
+function bound<Name extends "upTo" | "most">(name: Name, value = Number.POSITIVE_INFINITY): { [Key in Name]?: number } {
+  return (Number.isFinite(value) ? { [name]: value } : {}) as { [Key in Name]?: number };
 }
 
 const numberOfBody = ({ id, body }: Insert): number => (body instanceof Uint8Array ? id : body.body);

@@ -27,6 +27,8 @@ export interface Insert {
   readonly held: boolean;
   readonly source: string | undefined;
   readonly envelope: Buffer;
+  /** How many recipients the envelope has, done ones included. */
+  readonly recipients: number;
   /** A body of one chunk, or none at all when empty. */
   readonly body: Buffer | WrittenBody;
 }
@@ -41,6 +43,7 @@ export type Change =
   | {
       readonly kind: "defer";
       readonly envelope: Buffer;
+      readonly recipients: number;
       readonly due: number;
       readonly destination: string;
       readonly warned: boolean;
@@ -78,6 +81,10 @@ export type Op =
       readonly now: number;
       readonly limit: number;
       readonly excluding: readonly string[];
+      /** Messages with more recipients are left out; no limit where it is not given. */
+      readonly upTo?: number;
+      /** When those that were found have as many recipients, it is enough. */
+      readonly most?: number;
     }
   | {
       readonly kind: "operate";
@@ -155,7 +162,7 @@ export type Read =
   | { readonly kind: "counts" }
   | { readonly kind: "owners" }
   | { readonly kind: "reusable" }
-  | { readonly kind: "nextDue"; readonly excluding: readonly string[] };
+  | { readonly kind: "nextDue"; readonly excluding: readonly string[]; readonly upTo?: number };
 
 export type ReadKind = Read["kind"];
 export type ReadOf<Kind extends ReadKind> = Extract<Read, { kind: Kind }>;

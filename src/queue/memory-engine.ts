@@ -57,6 +57,7 @@ export interface StoredMessage {
   source: string | undefined;
   body: number;
   envelope: Buffer;
+  recipients: number;
 }
 
 /** What a message that came from a source leaves behind, so that the source is not taken twice. */
@@ -157,7 +158,7 @@ export class MemoryEngine implements Engine {
   }
 
   #insert(insert: Insert, batch: number | undefined): InsertResult {
-    const { id, held, source, envelope, body } = insert;
+    const { id, held, source, envelope, recipients, body } = insert;
     const known = source === undefined ? undefined : this.#bySource(source);
     if (known) return "owner" in known ? this.#row(known) : goneRow(known);
     if (body instanceof Uint8Array) {
@@ -180,6 +181,7 @@ export class MemoryEngine implements Engine {
       source,
       body: body instanceof Uint8Array ? id : body.body,
       envelope,
+      recipients,
     });
     return "stored";
   }
@@ -202,7 +204,10 @@ export class MemoryEngine implements Engine {
     } else {
       message.envelope = change.envelope;
       if (change.warned) message.flags |= flag.warned;
-      if (change.kind === "defer") this.#disown(message, change.due, change.destination);
+      if (change.kind === "defer") {
+        message.recipients = change.recipients;
+        this.#disown(message, change.due, change.destination);
+      }
     }
     return notifications.map((each) => this.#insert(each, undefined));
   }
@@ -234,10 +239,20 @@ export class MemoryEngine implements Engine {
     return deferred.sort((a, b) => a.due - b.due || a.id - b.id);
   }
 
-  #claim({ now, limit, excluding }: OpOf<"claim">): Result {
+  #eligible(excluding: readonly string[], upTo = Number.POSITIVE_INFINITY): StoredMessage[] {
     const excluded = new Set(excluding);
-    const due = this.#inDueOrder().filter((each) => each.due <= now && !excluded.has(each.destination));
-    const rows = due.slice(0, limit).map((message) => {
+    return this.#inDueOrder().filter((each) => !excluded.has(each.destination) && each.recipients <= upTo);
+  }
+
+  #claim({ now, limit, excluding, upTo, most = Number.POSITIVE_INFINITY }: OpOf<"claim">): Result {
+    const due = this.#eligible(excluding, upTo).filter((each) => each.due <= now);
+    let recipients = 0;
+    const claimed = due.slice(0, limit).filter((each) => {
+      if (recipients >= most) return false;
+      recipients += each.recipients;
+      return true;
+    });
+    const rows = claimed.map((message) => {
       Object.assign(message, { state: state.active, owner: this.#owner, batch: undefined });
       return this.#row(message);
     });
@@ -356,10 +371,8 @@ export class MemoryEngine implements Engine {
       }
       case "reusable":
         return 0;
-      case "nextDue": {
-        const excluded = new Set(read.excluding);
-        return { due: this.#inDueOrder().find((each) => !excluded.has(each.destination))?.due, more: false };
-      }
+      case "nextDue":
+        return { due: this.#eligible(read.excluding, read.upTo)[0]?.due, more: false };
       default:
         return read satisfies never;
     }

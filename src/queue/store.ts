@@ -51,12 +51,16 @@ export interface QueueStore {
 
   /**
    * Makes up to `limit` messages ours that are due at `now_ms`, oldest due first; messages all of whose pending
-   * recipients go to destinations in `excluding` (as noted by settle) stay where they are.
+   * recipients go to destinations in `excluding` (as noted by settle) stay where they are, and so do those with more
+   * recipients than `room` has for one message. Fewer than `limit` are all there are, unless their recipients take up the room.
    */
-  claim(now_ms: number, limit: number, excluding?: ReadonlySet<string>): Promise<Envelope[]>;
+  claim(now_ms: number, limit: number, excluding?: ReadonlySet<string>, room?: RecipientRoom): Promise<Envelope[]>;
 
-  /** When the next message falls due, those left out that claim() would leave out; undefined when none waits. */
-  nextDue(excluding?: ReadonlySet<string>): Promise<number | undefined>;
+  /**
+   * When the next message falls due, those left out that claim() would leave out: by destination, or since they have more than
+   * `upTo` recipients. Undefined when none waits.
+   */
+  nextDue(excluding?: ReadonlySet<string>, upTo?: number): Promise<number | undefined>;
 
   /** False once a message was settled, or removed by the operator: there is no point in delivering it. Answers at once. */
   owns(id: string): boolean;
@@ -99,6 +103,14 @@ export interface QueueStore {
 
   /** After this, nothing is accepted; what was begun is finished. */
   close(): Promise<void>;
+}
+
+/** How many recipients there is room for, done ones included: they take up memory, too. */
+export interface RecipientRoom {
+  /** The most that one message may have. */
+  readonly upTo: number;
+  /** The most of all that are claimed together, by one message more. */
+  readonly most: number;
 }
 
 export interface NewMessage {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { EngineStore } from "../../src/queue/engine-store.ts";
+import type { RecipientRoom } from "../../src/queue/store.ts";
 import { type Bed, newMessage, recipient, settlement, wholeBody } from "./queue-store.ts";
 
 /**
@@ -63,6 +64,14 @@ const position = fc.nat(30);
 const due = fc.integer({ min: 1, max: 20 });
 const destination = fc.constantFrom("smtp:x", "smtp:y", "");
 
+const recipientRoom: fc.Arbitrary<RecipientRoom> = fc.record(
+  {
+    upTo: fc.constantFrom(Number.POSITIVE_INFINITY, 3, 2, 1),
+    most: fc.constantFrom(Number.POSITIVE_INFINITY, 5, 2, 1),
+  },
+  { noNullPrototype: true },
+);
+
 const acceptStep = (by: number, recipients: number, held: boolean): Step => {
   return async ({ stores, model, given }) => {
     const store = stores[by] as EngineStore;
@@ -114,14 +123,21 @@ const settleStep = (
   };
 };
 
-const claimStep = (by: number, now: number, limit: number, excluded: readonly string[]): Step => {
+const claimStep = (by: number, now: number, limit: number, excluded: readonly string[], room: RecipientRoom): Step => {
   return async (world) => {
     const excluding = new Set(excluded);
+    let recipients = 0;
     const eligible = [...world.model.values()]
       .filter((each) => each.state === "deferred" && each.due <= now && !excluding.has(each.destination))
+      .filter((each) => each.pending.length <= room.upTo)
       .sort((a, b) => a.due - b.due || (a.id < b.id ? -1 : 1))
-      .slice(0, limit);
-    const claimed = await world.store(by).claim(now, limit, excluding);
+      .slice(0, limit)
+      .filter((each) => {
+        const fits = recipients < room.most;
+        recipients += each.pending.length;
+        return fits;
+      });
+    const claimed = await world.store(by).claim(now, limit, excluding, room);
     assert.deepEqual(
       claimed.map(({ id }) => id),
       eligible.map(({ id }) => id),
@@ -205,7 +221,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 3,
-    arbitrary: steps(fc.tuple(which, due, fc.integer({ min: 1, max: 5 }), fc.uniqueArray(destination)), claimStep),
+    arbitrary: steps(
+      fc.tuple(which, due, fc.integer({ min: 1, max: 5 }), fc.uniqueArray(destination), recipientRoom),
+      claimStep,
+    ),
   },
   {
     weight: 3,
@@ -251,6 +270,9 @@ async function assertEqual(world: World): Promise<void> {
   assert.deepEqual(await store.counts(), counts);
   const dues = messages.filter(({ state }) => state === "deferred").map(({ due }) => due);
   assert.equal(await store.nextDue(), dues.length > 0 ? Math.min(...dues) : undefined);
+  const small = messages.filter(({ state, pending }) => state === "deferred" && pending.length < 2);
+  const smallDues = small.map(({ due }) => due);
+  assert.equal(await store.nextDue(undefined, 1), smallDues.length > 0 ? Math.min(...smallDues) : undefined);
   for (const { id, body, owner } of messages) {
     assert.equal(String(await wholeBody(store, id)), body);
     // A store learns only when it settles that another took a message from it.

@@ -81,8 +81,12 @@ export const later = (index = 0): RecipientOutcome => ({
   dsn: "4.2.0",
 });
 
-export async function defer(store: QueueStore, rest: Partial<Settlement> = {}): Promise<string> {
-  const id = await accept(store);
+export async function defer(
+  store: QueueStore,
+  rest: Partial<Settlement> = {},
+  recipients?: readonly Recipient[],
+): Promise<string> {
+  const id = await accept(store, recipients && { recipients });
   await store.settle(settlement(id, { outcomes: [later()], ...rest }));
   return id;
 }
@@ -531,6 +535,38 @@ export function queueStoreConformance(name: string, makeBed: () => Promise<Bed>)
       assert.deepEqual(ids(await store.claim(10_000, 10, dead)), [early]);
       assert.equal(await store.nextDue(), 100);
       assert.equal((await store.claim(10_000, 1_000)).length, 100);
+    });
+
+    promise(
+      "messages with more recipients than there is room for stay where they are, and hide none behind them",
+      async (bed) => {
+        const store = await bed.open("a");
+        const deferLarge = (count: number, nextAttempt_ms: number) =>
+          defer(
+            store,
+            { nextAttempt_ms },
+            Array.from({ length: count }, (_, each) => recipient(`r${each}@there.example`)),
+          );
+        const large = [await deferLarge(12, 100), await deferLarge(13, 200), await deferLarge(14, 300)];
+        const small = await defer(store, { nextAttempt_ms: 400 });
+        assert.deepEqual(ids(await store.claim(10_000, 10, undefined, { upTo: 11, most: 100 })), [small]);
+        assert.equal(await store.nextDue(undefined, 11), undefined);
+        assert.equal(await store.nextDue(undefined, 13), 100);
+        const later = await deferLarge(11, 150);
+        assert.equal(await store.nextDue(undefined, 11), 150);
+        assert.deepEqual(ids(await store.claim(10_000, 10, undefined, { upTo: 11, most: 100 })), [later]);
+        assert.deepEqual(ids(await store.claim(10_000, 10, undefined, { upTo: 50, most: 13 })), large.slice(0, 2));
+        assert.deepEqual(ids(await store.claim(10_000, 10)), large.slice(2));
+      },
+    );
+
+    promise("what is put back behind a look at what falls due next is seen by the next one", async (bed) => {
+      const store = await bed.open("a");
+      for (let i = 0; i < 10; i++) await defer(store, { nextAttempt_ms: 100 + i, destination: "smtp:dead" });
+      const dead = new Set(["smtp:dead"]);
+      assert.equal(await store.nextDue(dead), undefined);
+      await defer(store, { nextAttempt_ms: 50, destination: "smtp:live" });
+      assert.equal(await store.nextDue(dead), 50);
     });
 
     promise("what another generation put back is seen, though it lies behind", async (bed) => {

@@ -166,7 +166,13 @@ export const storeFaults: readonly Fault[] = [
     "filter((each) => each.state === state.deferred);",
     "filter((each) => each.state === state.deferred || each.state === state.hold);",
   ),
-  fault("mail is claimed before its time", "no back-off", engine, "each.due <= now && ", ""),
+  fault(
+    "mail is claimed before its time",
+    "no back-off",
+    engine,
+    "filter((each) => each.due <= now)",
+    "filter(() => true)",
+  ),
   fault(
     "gone when the first recipient is done",
     "the others of the message are lost",
@@ -299,7 +305,7 @@ export const schedulerFaults: readonly Fault[] = [
     "left out beyond the limit",
     "what is accepted while the active set is full is nobody's",
     scheduler,
-    'this.#watch.leftBehind();\n      this.#putBack(envelope, "");',
+    'this.#watch.leftBehind(envelope.recipients.length);\n      this.#putBack(envelope, "");',
     "",
   ),
   fault(

@@ -8,12 +8,14 @@ const record = <T>(model: { [Key in keyof T]: fc.Arbitrary<T[Key]> }): fc.Arbitr
   fc.record(model, { noNullPrototype: true });
 const bytes = fc.uint8Array({ maxLength: 40 }).map((each) => Buffer.from(each));
 const id = fc.maxSafeNat();
+const count = fc.nat();
 const text = fc.string({ unit: "binary" });
 const insert: fc.Arbitrary<Insert> = record({
   id,
   held: fc.boolean(),
   source: fc.option(text, { nil: undefined }),
   envelope: bytes,
+  recipients: count,
   body: fc.oneof(bytes, record({ body: id, chunks: fc.nat() })),
 });
 const change: fc.Arbitrary<Change> = fc.oneof(
@@ -25,7 +27,14 @@ const change: fc.Arbitrary<Change> = fc.oneof(
       { nil: undefined },
     ),
   }),
-  record({ kind: fc.constant("defer" as const), envelope: bytes, due: id, destination: text, warned: fc.boolean() }),
+  record({
+    kind: fc.constant("defer" as const),
+    envelope: bytes,
+    recipients: count,
+    due: id,
+    destination: text,
+    warned: fc.boolean(),
+  }),
   record({ kind: fc.constant("progress" as const), envelope: bytes, warned: fc.boolean() }),
 );
 const op: fc.Arbitrary<Op> = fc.oneof(

@@ -47,8 +47,8 @@ export interface Failure {
 
 const code = { json: 0, accept: 1, finish: 2, defer: 3, progress: 4, chunk: 5, givenChunk: 6, acceptAll: 7 } as const;
 
-/** Bytes of an insert's fields: id, flags, chunks, body, and three lengths. */
-const insertFields = 8 + 1 + 4 + 8 + 4 + 4 + 4;
+/** Bytes of an insert's fields: id, flags, recipients, chunks, body, and three lengths. */
+const insertFields = 8 + 1 + 4 + 4 + 8 + 4 + 4 + 4;
 const insertFlag = { held: 1, sourced: 2, ahead: 4 } as const;
 
 /** A chunk that is worth a transfer, and whose memory is all its own. */
@@ -107,7 +107,7 @@ function changeSize(change: Change): number {
     case "finish":
       return 8 + 4 + (change.trace?.length ?? 0);
     case "defer":
-      return 1 + 8 + 4 + change.envelope.length + 4 + Buffer.byteLength(change.destination);
+      return 1 + 8 + 4 + 4 + change.envelope.length + 4 + Buffer.byteLength(change.destination);
     case "progress":
       return 1 + 4 + change.envelope.length;
     default:
@@ -141,12 +141,13 @@ function packInserts(writer: Writer, inserts: readonly Insert[]): void {
   for (const each of inserts) packInsert(writer, each);
 }
 
-function packInsert(writer: Writer, { id, held, source, envelope, body }: Insert): void {
+function packInsert(writer: Writer, { id, held, source, envelope, recipients, body }: Insert): void {
   const ahead = !(body instanceof Uint8Array);
   writer.number(id);
   writer.byte(
     (held ? insertFlag.held : 0) | (source === undefined ? 0 : insertFlag.sourced) | (ahead ? insertFlag.ahead : 0),
   );
+  writer.count(recipients);
   writer.count(ahead ? body.chunks : 0);
   writer.number(ahead ? body.body : 0);
   writer.text(source ?? "");
@@ -161,7 +162,10 @@ function packChange(writer: Writer, change: Change): void {
     return;
   }
   writer.byte(change.warned ? 1 : 0);
-  if (change.kind === "defer") writer.number(change.due);
+  if (change.kind === "defer") {
+    writer.number(change.due);
+    writer.count(change.recipients);
+  }
   writer.bytes(change.envelope);
   if (change.kind === "defer") writer.text(change.destination);
 }
@@ -208,6 +212,7 @@ function unpackInserts(reader: Reader): Insert[] {
 function unpackInsert(reader: Reader): Insert {
   const id = reader.number();
   const flags = reader.byte();
+  const recipients = reader.count();
   const chunks = reader.count();
   const body = reader.number();
   const source = reader.bytes();
@@ -218,6 +223,7 @@ function unpackInsert(reader: Reader): Insert {
     held: (flags & insertFlag.held) !== 0,
     source: flags & insertFlag.sourced ? source.toString() : undefined,
     envelope,
+    recipients,
     body: flags & insertFlag.ahead ? { body, chunks } : bytes,
   };
 }
@@ -231,8 +237,9 @@ function unpackChange(reader: Reader, which: 2 | 3 | 4): Change {
   const warned = reader.byte() === 1;
   if (which === code.progress) return { kind: "progress", envelope: reader.bytes(), warned };
   const due = reader.number();
+  const recipients = reader.count();
   const envelope = reader.bytes();
-  return { kind: "defer", envelope, due, destination: reader.bytes().toString(), warned };
+  return { kind: "defer", envelope, recipients, due, destination: reader.bytes().toString(), warned };
 }
 
 export const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -30,13 +30,14 @@ import { isDamage, type RawRow, rowColumns, rowOf } from "./queue-reads.ts";
 export class QueueFile {
   readonly #owner: string;
   readonly #sql: Statements;
-  readonly #due: DueScan;
+  /** Also for what only reads on the same connection: what is written here, it has to see. */
+  readonly due: DueScan;
   readonly #tally = [0, 0, 0, 0];
 
   constructor(db: Database, owner: string) {
     this.#owner = owner;
     this.#sql = prepare(db);
-    this.#due = new DueScan(db);
+    this.due = new DueScan(db);
   }
 
   apply(batch: number, op: Op): Result {
@@ -84,7 +85,7 @@ export class QueueFile {
   /** After a rollback. */
   rolledBack(): void {
     this.#tally.fill(0);
-    this.#due.rewind();
+    this.due.rewind();
   }
 
   #count(is: number, by: number): void {
@@ -102,7 +103,7 @@ export class QueueFile {
     return this.#insert(insert, batch);
   }
 
-  #insert({ id, held, source, envelope, body }: Insert, batch: number | null): InsertResult {
+  #insert({ id, held, source, envelope, recipients, body }: Insert, batch: number | null): InsertResult {
     if (source !== undefined) {
       const known = this.#known(source);
       if (known) return known;
@@ -126,6 +127,7 @@ export class QueueFile {
       envelope,
       elsewhere === null ? crc : null,
       elsewhere === null ? (inline ?? null) : null,
+      recipients,
     );
     if (held) this.#held(id, batch);
     return "stored";
@@ -186,12 +188,12 @@ export class QueueFile {
     if (change.kind === "progress") {
       return this.#sql.progress.run(crc, change.envelope, flags, id, this.#owner).changes > 0;
     }
-    const { envelope, due, destination } = change;
+    const { envelope, recipients, due, destination } = change;
     this.#sql.moveBody.run(id, this.#owner);
-    const is = this.#sql.defer.get(crc, envelope, flags, due, destination, id, this.#owner);
+    const is = this.#sql.defer.get(crc, envelope, recipients, flags, due, destination, id, this.#owner);
     if (is === undefined) return false;
     this.#count(is, 1);
-    this.#due.touched(due);
+    this.due.touched(due, recipients);
     return true;
   }
 
@@ -200,8 +202,8 @@ export class QueueFile {
     this.#sql.deleteLaterChunks.run(body);
   }
 
-  #claim({ now, limit, excluding }: OpOf<"claim">): Result {
-    const { found, more } = this.#due.find(now, limit, excluding);
+  #claim({ now, limit, excluding, upTo, most }: OpOf<"claim">): Result {
+    const { found, more } = this.due.find(now, limit, excluding, { upTo, most });
     const rows: Row[] = [];
     const corrupt: number[] = [];
     for (const { id } of found) {
@@ -227,7 +229,7 @@ export class QueueFile {
     } catch (error) {
       if (!isDamage(error)) throw error;
       // Not even to be marked: it is left where it is, and stepped over until the file is mended.
-      this.#due.unreadable.add(id);
+      this.due.unreadable.add(id);
       return undefined;
     }
   }
@@ -279,7 +281,7 @@ export class QueueFile {
   #makeDue(id: number, from: number, destination: string | undefined): true {
     this.#move(id, from, state.deferred);
     this.#sql.setDue.run(0, destination ?? null, id);
-    this.#due.touched(0);
+    this.due.touched(0);
     return true;
   }
 
@@ -303,7 +305,7 @@ export class QueueFile {
       this.#sql.setDue.run(0, null, id);
       changed.push(id);
     }
-    if (changed.length > 0) this.#due.touched(0);
+    if (changed.length > 0) this.due.touched(0);
     const last = rows.at(-1);
     const next = paged && last && rows.length === selection.limit ? { due: last[0], id: last[1] } : undefined;
     return { changed, next };
@@ -312,7 +314,7 @@ export class QueueFile {
   #release({ owner, limit }: OpOf<"release">): Result {
     const ids = this.#sql.ownedBy.all(owner, limit);
     for (const id of ids) this.#count(this.#sql.disown.get(id) ?? state.deferred, 1);
-    if (ids.length > 0) this.#due.touched(0);
+    if (ids.length > 0) this.due.touched(0);
     const more = ids.length === limit;
     if (!more) {
       for (const body of this.#sql.unfinishedOf.all(owner)) {
@@ -367,10 +369,11 @@ function prepare(db: Database) {
         Blob,
         number | null,
         Blob,
+        number,
       ]
     >(
-      `INSERT INTO message (id, state, flags, owner, batch, due, destination, source, chunks, body, crc, envelope, body_crc, inline)
-       VALUES (?, ?, 0, ?, ?, 0, '', ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO message (id, state, flags, owner, batch, due, destination, source, chunks, body, crc, envelope, body_crc, inline, recipients)
+       VALUES (?, ?, 0, ?, ?, 0, '', ?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
     bySource: raw<[string], RawRow>(`SELECT ${rowColumns} FROM message WHERE source = ?`),
     trace: raw<[string], [number, number, Buffer]>("SELECT id, crc, envelope FROM trace WHERE source = ?"),
@@ -398,8 +401,8 @@ function prepare(db: Database) {
       `INSERT INTO chunk (id, body, seq, crc, data)
        SELECT id, id, 0, body_crc, inline FROM message WHERE id = ? AND owner = ? AND inline IS NOT NULL`,
     ),
-    defer: one<[number, Blob, number, number, string, number, string], number>(
-      `UPDATE message SET state = iif(flags & ${flag.hold}, ${state.hold}, ${state.deferred}), crc = ?, envelope = ?,
+    defer: one<[number, Blob, number, number, number, string, number, string], number>(
+      `UPDATE message SET state = iif(flags & ${flag.hold}, ${state.hold}, ${state.deferred}), crc = ?, envelope = ?, recipients = ?,
          flags = (flags & ~${flag.hold}) | ?, owner = NULL, batch = NULL, due = ?, destination = ?,
          body = coalesce(body, iif(inline IS NULL, NULL, id)), body_crc = NULL, inline = NULL
        WHERE id = ? AND owner = ? RETURNING state`,

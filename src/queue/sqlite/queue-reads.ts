@@ -53,7 +53,7 @@ export class QueueReads {
   readonly #reusable: Statement<[], number>;
   readonly #due: DueScan;
 
-  constructor(db: Database) {
+  constructor(db: Database, due = new DueScan(db)) {
     this.#page = db
       .prepare<[number, number], RawRow>(`SELECT ${rowColumns} FROM message WHERE id > ? ORDER BY id LIMIT ?`)
       .raw();
@@ -82,7 +82,7 @@ export class QueueReads {
     this.#reusable = db
       .prepare<[], number>("SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size")
       .pluck();
-    this.#due = new DueScan(db);
+    this.#due = due;
   }
 
   /** What is free inside the file. */
@@ -103,7 +103,7 @@ export class QueueReads {
       case "reusable":
         return this.reusable_bytes();
       case "nextDue":
-        return this.#nextDue(read.excluding);
+        return this.#nextDue(read.excluding, read.upTo);
       default:
         return read satisfies never;
     }
@@ -155,8 +155,8 @@ export class QueueReads {
     return counts;
   }
 
-  #nextDue(excluding: readonly string[]): ReadResultOf["nextDue"] {
-    const { found, more } = this.#due.find(Number.MAX_SAFE_INTEGER, 1, excluding);
+  #nextDue(excluding: readonly string[], upTo: number | undefined): ReadResultOf["nextDue"] {
+    const { found, more } = this.#due.find(Number.MAX_SAFE_INTEGER, 1, excluding, { upTo });
     return { due: found[0]?.due, more };
   }
 }

@@ -14,6 +14,9 @@ import type { Database } from "better-sqlite3";
  * held      who accepted messages that were held from the beginning, and have no owner to tell: those of each relay's last
  *           such batch, which may have to be forgotten. An earlier one is known to be synced.
  * tally     how many messages are in a state, other than the active ones, which an index counts.
+ *
+ * `recipients` is how many an envelope has, so that a search for small messages steps over large mailings without reading
+ * them. Messages of an older file have 1 until they are next put off.
  */
 export const migrations: readonly string[] = [
   `CREATE TABLE message (
@@ -60,6 +63,9 @@ export const migrations: readonly string[] = [
     id INTEGER NOT NULL,
     PRIMARY KEY (owner, batch, id)
   ) WITHOUT ROWID;`,
+  `ALTER TABLE message ADD COLUMN recipients INTEGER NOT NULL DEFAULT 1;
+  DROP INDEX message_due;
+  CREATE INDEX message_due ON message (due, id, destination, recipients) WHERE state = 1;`,
 ];
 
 /** "PoQ1" */

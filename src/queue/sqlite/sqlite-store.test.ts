@@ -372,7 +372,7 @@ test("of messages that belong together none is stored when the body of one is in
   const engine = await startSqliteWorker();
   const store = await openSqliteStore(engine, { directory, owner: "a", generation: 0, runtime, log: memoryLog() });
   const of = (id: number, body: Insert["body"]): Insert => ({
-    ...{ id, held: false, source: undefined, envelope: Buffer.from("[]"), body },
+    ...{ id, held: false, source: undefined, envelope: Buffer.from("[]"), recipients: 0, body },
   });
   const insert = of(2, Buffer.from("whole"));
   const lacking = of(4, { body: 8, chunks: 1 });

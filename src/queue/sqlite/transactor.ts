@@ -59,7 +59,7 @@ export class Transactor {
       migrate(db);
       emptyLog(db, dirname(path));
       this.#file = new QueueFile(db, owner);
-      this.#reads = new QueueReads(db);
+      this.#reads = new QueueReads(db, this.#file.due);
     } catch (error) {
       db.close();
       throw error;
