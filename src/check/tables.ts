@@ -1,6 +1,7 @@
 /** Lookup tables as files: are they up to date, who can read them, who can change them. */
 import { dirname } from "node:path";
-import { errorCode, type FileFacts } from "../runtime/files.ts";
+import { errorCode, type FileFacts, readWhole } from "../runtime/files.ts";
+import { tableTypes } from "../table/types.ts";
 import { type Finding, finding } from "./finding.ts";
 import type { Scene, UsedTable } from "./scene.ts";
 import { quoted } from "./shell.ts";
@@ -10,7 +11,7 @@ export async function inspectTables(scene: Scene): Promise<Finding[]> {
   for (const table of scene.tables) {
     const facts = await factsOf(scene, table);
     findings.push(...stale(scene, table, facts), ...readable(scene, table, facts), ...writable(scene, table, facts));
-    findings.push(...(await replaceable(scene, table)));
+    findings.push(...(await databasePassword(scene, table, facts)), ...(await replaceable(scene, table)));
   }
   return findings;
 }
@@ -58,6 +59,26 @@ function readable({ configuration: { transports } }: Scene, table: UsedTable, fa
       commands: [`chmod o= ${quoted(path)}`],
     }),
   );
+}
+
+/** Files of parameters are small; of a larger one, the table says what is wrong. */
+const parametersLimit_bytes = 1024 * 1024;
+
+/** The parameters of a database, with the password for it among them. */
+async function databasePassword({ runtime: { files } }: Scene, table: UsedTable, facts: Facts): Promise<Finding[]> {
+  const { source = "" } = table.files;
+  const type = tableTypes.find(({ name }) => name === table.type);
+  if (!type?.holdsPassword || ((facts.get(source)?.mode ?? 0) & 0o004) === 0) return [];
+  const read = await readWhole(files, source, parametersLimit_bytes).catch(() => undefined);
+  if (!read || !type.holdsPassword(read.bytes)) return [];
+  return [
+    finding("warning", "passwords-readable", "holds a password, and everybody on this host can read it", {
+      file: source,
+      why: "Every program on this host can ask the database, with the rights of that login",
+      remedy: "Take that right away; root is who reads it",
+      commands: [`chmod o= ${quoted(source)}`],
+    }),
+  ];
 }
 
 const sameTable = (written: string, { text, name }: UsedTable): boolean =>

@@ -260,6 +260,7 @@ class TableRun {
       env: this.#io.env,
       random: this.#io.runtime.random,
       network: this.#io.runtime,
+      parameter: (name) => (this.#settings.has(name) ? this.#settings.value(name) : undefined),
     };
   }
 

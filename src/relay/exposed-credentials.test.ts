@@ -17,8 +17,12 @@ test("a table of passwords that everybody can read is named with its remedy, sou
   const configuration = {
     transports: [{ conf: { smtp_sasl_password_maps: [`hash:${source}`] } }],
   } as unknown as Configuration;
-  const exposed = () =>
-    exposedCredentials(realFiles, configuration, [source, index, transport, join(directory, "gone")]);
+  const parameters = join(directory, "pgsql.cf");
+  writeFileSync(parameters, "", { mode: 0o644 });
+  const paths = [source, index, transport, join(directory, "gone"), parameters];
+  const watched = () => paths.map((path) => ({ path, role: "index" as const, limit_bytes: 1 }));
+  const exposed = (secrets: string[] = []) =>
+    exposedCredentials(realFiles, configuration, { watched, secrets: () => secrets });
   for (const path of [source, index, transport]) chmodSync(path, 0o644);
   assert.deepEqual(
     (await exposed()).map(({ file, remedy }) => [file, remedy]),
@@ -26,4 +30,8 @@ test("a table of passwords that everybody can read is named with its remedy, sou
   );
   for (const path of [source, index]) chmodSync(path, 0o600);
   assert.deepEqual(await exposed(), []);
+  assert.deepEqual(
+    (await exposed([parameters])).map(({ file }) => file),
+    [parameters],
+  );
 });

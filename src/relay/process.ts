@@ -112,11 +112,7 @@ class RelayProcess {
     const { materials, problems } = await gatherMaterials(runtime, configuration, log);
     if (problems.length > 0) throw new ConfError(problems);
     const watched = materials.tables.watched();
-    const exposed = await exposedCredentials(
-      files,
-      configuration,
-      watched.map(({ path }) => path),
-    );
+    const exposed = await exposedCredentials(files, configuration, materials.tables);
     await preloadSasl();
     preloadLocks();
     const engine = await startSqliteWorker();

@@ -51,7 +51,12 @@ export class Tables {
         return snapshot;
       },
       modified: (path) => this.#modified(path),
-      world: { env: environment(), random, network: { net, names, clock } },
+      world: {
+        env: environment(),
+        random,
+        network: { net, names, clock },
+        parameter: (name) => writtenValue(configuration.settings, name),
+      },
       warn,
     });
   }
@@ -82,6 +87,11 @@ export class Tables {
     const indexes = this.#set.contents().map((path) => watched(path, "index", tableFileLimit_bytes));
     const sources = this.#set.sources().map((path) => watched(path, "source", 0));
     return [...indexes, ...sources];
+  }
+
+  /** Files in which the password of a database stands. */
+  secrets(): string[] {
+    return this.#set.secrets();
   }
 
   /** New bytes of a table's file. False when they are not in use: they were half-written, or are broken. */
@@ -171,6 +181,9 @@ export class Tables {
     );
   }
 }
+
+const writtenValue = (settings: Settings, name: string): string | undefined =>
+  settings.has(name) ? settings.value(name) : undefined;
 
 /** Lists in which a word with a slash in front is something else than a file of patterns. */
 const otherPaths = new Set(["maillog_file_prefixes", "import_environment"]);

@@ -25,7 +25,7 @@ export interface TableSetOptions {
   warn(text: string): void;
   readonly types?: readonly TableType[];
   /** What tables want of the world beside files. */
-  readonly world?: Pick<TableContext, "env" | "random" | "network">;
+  readonly world?: Pick<TableContext, "env" | "random" | "network" | "parameter">;
 }
 
 /** How long a source may be newer than its index, while running, before it is reported. */
@@ -65,6 +65,8 @@ export class TableSet {
   /** By case folding and reference. */
   readonly #slots = new Map<string, Promise<OpenSlot>>();
   readonly #opened: OpenSlot[] = [];
+  /** Files of parameters in which a password stands. */
+  readonly #secret = new Set<string>();
   /** By index. */
   readonly #freshness = new Map<string, Freshness>();
 
@@ -118,6 +120,11 @@ export class TableSet {
   /** The files whose new contents go to replace(): indexes, and sources that are read themselves. */
   contents(): string[] {
     return unique(this.#opened.map(({ files }) => files.index ?? files.source));
+  }
+
+  /** The files of parameters that hold a password. */
+  secrets(): string[] {
+    return [...this.#secret];
   }
 
   /** The sources whose times go to sourceChanged(): those that an index is made from. */
@@ -178,6 +185,8 @@ export class TableSet {
     const slot: TableSlot = { reference: reference.text, patterns: ofTable ?? type?.patterns ?? false, current };
     const open = { slot, reference, foldCase, type, files: type?.files(reference.name) ?? {}, attempt: 0 };
     this.#opened.push(open);
+    const [parameters] = read;
+    if (open.files.source && parameters && type?.holdsPassword?.(parameters.bytes)) this.#secret.add(open.files.source);
     await this.#watchFreshness(open, read[0]);
     return open;
   }
@@ -219,7 +228,9 @@ export class TableSet {
 
   async #reopen(open: OpenSlot, snapshot: FileSnapshot): Promise<boolean> {
     const attempt = ++open.attempt;
-    const made = await this.#table(open.reference, open.foldCase, async () => snapshot);
+    const made = await this.#table(open.reference, open.foldCase, async (path) =>
+      path === (open.files.index ?? open.files.source) ? snapshot : this.#options.read(path),
+    );
     if (attempt !== open.attempt) return true;
     const old = open.slot.current;
     if (made instanceof TableError && !(old instanceof TableError)) {

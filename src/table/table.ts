@@ -25,6 +25,8 @@ export interface TableType {
   /** The files that a table of this type and name is read from; the index, and the source it is made from. */
   files(name: string): { readonly index?: string; readonly source?: string };
   open(name: string, context: TableContext): Promise<Table>;
+  /** Does a file of parameters hold a password? Absent: files of this type hold none, beside what is looked up. */
+  holdsPassword?(bytes: Buffer): boolean;
 }
 
 export interface TableContext {
@@ -37,6 +39,8 @@ export interface TableContext {
   warn(text: string): void;
   /** Opens a table that is part of this one, by its "type:name"; whoever opens tables says how. */
   part?(reference: string): Promise<Table>;
+  /** The expanded value of a parameter that main.cf gives: for tables whose parameters are there, as NAME_parameter. */
+  parameter?(name: string): string | undefined;
   /** What environ: shows. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly random?: Random;

@@ -9,8 +9,10 @@ import { inline } from "./inline.ts";
 import { lmdb } from "./lmdb.ts";
 import { pipemap, proxy, unionmap } from "./parts.ts";
 import { pcre, regexp } from "./patterns.ts";
+import { pgsql } from "./pgsql.ts";
 import { randmap } from "./randmap.ts";
 import { socketmap } from "./socketmap.ts";
+import { sqlite } from "./sqlite.ts";
 import { staticTable } from "./static.ts";
 import { tcp } from "./tcp.ts";
 import { texthash } from "./texthash.ts";
@@ -26,11 +28,13 @@ export const tableTypes: readonly ByteTableType[] = [
   inline,
   lmdb,
   pcre,
+  pgsql,
   pipemap,
   proxy,
   randmap,
   regexp,
   socketmap,
+  sqlite,
   staticTable,
   tcp,
   texthash,

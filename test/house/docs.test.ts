@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { test } from "node:test";
+import { tableParameterNames } from "../../src/conf/dbms-parameters.ts";
 import { postfixParameters } from "../../src/conf/postfix-parameters.ts";
 import { transportParameters } from "../../src/conf/transport-parameters.ts";
 import { allParams } from "../../src/relay/params.ts";
@@ -55,8 +56,18 @@ test("every npm script that a page names is there", () => {
   assert.deepEqual(found(missing), []);
 });
 
+/** The parameters in the files of tables that ask databases. */
+const ofDatabases = tableParameterNames("sqlite:x pgsql:x mysql:x ldap:x memcache:x").map((name) => name.slice(2));
+
 /** Words with an underscore between backticks that are no parameters: words of lists, files, fields of log lines. */
-const otherWords = new Set<string>([...restrictionWords, "sasl_passwd", "conn_use"]);
+const otherWords = new Set<string>([
+  ...restrictionWords,
+  ...ofDatabases,
+  "sasl_passwd",
+  "conn_use",
+  "people_hosts",
+  "people_query",
+]);
 
 /** Of transports that any master.cf may have. */
 const transportNames = new Set(transportParameters("relay", "smtp").map(([name]) => name));

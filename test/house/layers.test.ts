@@ -70,6 +70,9 @@ const worldly =
 const allowed: Readonly<Record<string, string>> = {
   "cli/io.ts": "a command's own standard streams, environment and exit",
   "queue/sqlite/worker.ts": "the far side of the SQLite thread",
+  "table/test-servers.ts": "servers that tables are tested with",
+  "table/sqlite/worker.ts": "the far side of the sqlite tables' thread",
+  "table/sqlite/thread.ts": "starts that thread",
   "queue/sqlite/sqlite-engine.ts": "starts the SQLite thread; the simulated engine takes its place",
 };
 
