@@ -10,8 +10,8 @@ import { TableError } from "./table.ts";
  */
 export type Network = Pick<Runtime, "net" | "names" | "clock">;
 
-/** As long as Postfix waits. */
-const limit_ms = 100_000;
+/** As long as Postfix waits for tcp and socketmap servers. */
+const usualLimit_ms = 100_000;
 const idle_ms = 10_000;
 
 export interface ServerAddress {
@@ -21,6 +21,15 @@ export interface ServerAddress {
   readonly port: number;
 }
 
+/** `inet:host:port`, `inet:[address]:port` or `unix:/path`; undefined where it is none of these. */
+export function serverAddress(text: string): ServerAddress | undefined {
+  const [, path] = /^unix:(\/.*)$/.exec(text) ?? [];
+  if (path) return { host: path, port: 0 };
+  const [, bracketed, plain, port = ""] = /^inet:(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
+  const host = bracketed ?? plain;
+  return host && Number(port) > 0 && Number(port) <= 65535 ? { host, port: Number(port) } : undefined;
+}
+
 /** Takes the first answer off the bytes that have come; undefined where it is not complete. Throws Error where it never will be. */
 export type Framing = (bytes: Buffer) => { readonly answer: Buffer; readonly length: number } | undefined;
 
@@ -28,13 +37,15 @@ export class ServerClient {
   readonly #network: Network;
   readonly #address: ServerAddress;
   readonly #framing: Framing;
+  readonly #limit_ms: number;
   #open: OpenConnection | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(network: Network, address: ServerAddress, framing: Framing) {
+  constructor(network: Network, address: ServerAddress, framing: Framing, limit_ms: number = usualLimit_ms) {
     this.#network = network;
     this.#address = address;
     this.#framing = framing;
+    this.#limit_ms = limit_ms;
   }
 
   /** The server's answer. Rejects with a TableError. */
@@ -59,7 +70,7 @@ export class ServerClient {
           if (!(error instanceof Gone)) throw error;
         }
       }
-      this.#open = new OpenConnection(await this.#connect(), this.#network, this.#framing);
+      this.#open = new OpenConnection(await this.#connect(), this.#network, this.#framing, this.#limit_ms);
       return await this.#open.ask(question);
     } catch (error) {
       this.close();
@@ -75,7 +86,7 @@ export class ServerClient {
     let failure: unknown = new Error(`${host}: no address`);
     for (const address of addresses) {
       try {
-        return await net.connect({ address, port, timeout_ms: limit_ms });
+        return await net.connect({ address, port, timeout_ms: this.#limit_ms });
       } catch (error) {
         failure = error;
       }
@@ -91,14 +102,16 @@ class OpenConnection {
   readonly #connection: Connection;
   readonly #network: Network;
   readonly #framing: Framing;
+  readonly #limit_ms: number;
   #received = Buffer.alloc(0);
   #settle: ((answer: Buffer | Error) => void) | undefined;
   usable = true;
 
-  constructor(connection: Connection, network: Network, framing: Framing) {
+  constructor(connection: Connection, network: Network, framing: Framing, limit_ms: number) {
     this.#connection = connection;
     this.#network = network;
     this.#framing = framing;
+    this.#limit_ms = limit_ms;
     connection.listen({
       data: (bytes) => this.#data(bytes),
       ended: () => this.destroy(),
@@ -109,6 +122,7 @@ class OpenConnection {
 
   ask(question: Buffer): Promise<Buffer> {
     const { clock } = this.#network;
+    const limit_ms = this.#limit_ms;
     return new Promise((resolve, reject) => {
       const timer = clock.after(limit_ms, () => this.#fail(new Error(`no answer in ${limit_ms / 1000} seconds`)));
       this.#settle = (answer) => {

@@ -1,6 +1,6 @@
 import type { ByteTable, ByteTableType } from "./byte-table.ts";
 import { textTable } from "./byte-table.ts";
-import { type ServerAddress, ServerClient } from "./server-client.ts";
+import { ServerClient, serverAddress } from "./server-client.ts";
 import { type TableContext, TableError } from "./table.ts";
 
 /**
@@ -36,14 +36,6 @@ function openSocketmap(name: string, { network }: TableContext): ByteTable {
     },
     close: () => client.close(),
   };
-}
-
-function serverAddress(text: string): ServerAddress | undefined {
-  const [, path] = /^unix:(\/.*)$/.exec(text) ?? [];
-  if (path) return { host: path, port: 0 };
-  const [, bracketed, plain, port = ""] = /^inet:(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
-  const host = bracketed ?? plain;
-  return host && Number(port) > 0 && Number(port) <= 65535 ? { host, port: Number(port) } : undefined;
 }
 
 function netstring(bytes: Buffer): { answer: Buffer; length: number } | undefined {

@@ -7,6 +7,8 @@ import { fail } from "./fail.ts";
 import { hash } from "./hash.ts";
 import { inline } from "./inline.ts";
 import { lmdb } from "./lmdb.ts";
+import { memcache } from "./memcache.ts";
+import { mysql } from "./mysql.ts";
 import { pipemap, proxy, unionmap } from "./parts.ts";
 import { pcre, regexp } from "./patterns.ts";
 import { pgsql } from "./pgsql.ts";
@@ -27,6 +29,8 @@ export const tableTypes: readonly ByteTableType[] = [
   hash,
   inline,
   lmdb,
+  memcache,
+  mysql,
   pcre,
   pgsql,
   pipemap,

@@ -9,7 +9,7 @@ import Sqlite from "better-sqlite3";
 import { cannotTell, testTables } from "../../src/table/test-servers.ts";
 import { needs } from "../lab/needs.ts";
 import { postmapLab } from "../lab/postmap.ts";
-import { databasePrograms, type RunningDatabase, startPostgres } from "../peers/database.ts";
+import { databasePrograms, type RunningDatabase, startMariadb, startPostgres } from "../peers/database.ts";
 
 const schema = `
 CREATE TABLE aliases (alias VARCHAR(200), forw VARCHAR(200), extra VARCHAR(200), active INTEGER);
@@ -222,6 +222,75 @@ describe("pgsql", pgsqlNeeds, () => {
     assert.equal(await maps.find("x@example.com"), "domain");
     await server.stop();
     await server.start();
+    assert.equal(await maps.find("x@example.com"), "domain");
+    await server.stop();
+    await assert.rejects(async () => maps.find("x@example.com"), cannotTell(/ECONNREFUSED/));
+    await server.start();
+    clock.advance(5_001);
+    assert.equal(await maps.find("x@example.com"), "domain");
+    await set.close();
+  });
+});
+
+const mysqlNeeds = needs({
+  root: true,
+  programs: ["/usr/lib/postfix/postfix-mysql.so", ...(databasePrograms.mariadb ?? [])],
+});
+
+describe("mysql", mysqlNeeds, () => {
+  let server: RunningDatabase;
+  before(async () => {
+    server = await startMariadb(`${schema}
+      CREATE PROCEDURE forwarded(k VARCHAR(200)) SELECT forw FROM aliases WHERE alias = k ORDER BY forw;
+      CREATE PROCEDURE nothing(k VARCHAR(200)) SET @x = k;
+      DELIMITER //
+      CREATE PROCEDURE twice(k VARCHAR(200)) BEGIN SELECT 1; SELECT 2; END//
+      DELIMITER ;
+      CREATE USER reader@localhost IDENTIFIED BY 'pass word';
+      GRANT SELECT, EXECUTE ON mail.* TO reader@localhost;`);
+  });
+  after(() => server?.remove());
+  const at = () => `hosts = inet:127.0.0.1:${server.port}\nuser = reader\ndbname = mail\n`;
+
+  describe("answers", { concurrency: 16 }, () => {
+    compared("mysql", () => `${at()}password = pass word\n`);
+
+    it("stored procedures are called", async () => {
+      const procedures = [
+        "query = CALL forwarded('%s')\n",
+        "query = CALL nothing('%s')\n",
+        "query = CALL nothing('%s')\nrequire_result_set = no\n",
+        "query = CALL twice('%s')\n",
+      ];
+      await Promise.all(
+        procedures.map((each) => compare("mysql", `${at()}password = pass word\n${each}`, "user@example.com")),
+      );
+    });
+
+    it("a Unix socket is spoken to", async () => {
+      const table = `hosts = unix:${server.directory}/socket\nuser = root\ndbname = mail\n${tables["a query"]}`;
+      await compare("mysql", table, "user@example.com");
+    });
+  });
+
+  it("where backslashes are ordinary characters, keys are quoted for that", async () => {
+    const root = `hosts = unix:${server.directory}/socket\nuser = root\ndbname = mail\n`;
+    const setMode = testTables({
+      "/m.cf": `${root}query = SET GLOBAL sql_mode = '%s'\nrequire_result_set = no\n`,
+    });
+    const mode = await setMode.set.maps(["mysql:/m.cf"], { foldCase: false });
+    assert.equal(await mode.find("NO_BACKSLASH_ESCAPES"), undefined);
+    const { set } = testTables({ "/t.cf": `${root}query = SELECT '%s'\n` });
+    const maps = await set.maps(["mysql:/t.cf"], { foldCase: false });
+    for (const key of ["\\", "a\\'b", "x'; DROP TABLE aliases; --", '"']) assert.equal(await maps.find(key), key);
+    await mode.find("STRICT_TRANS_TABLES");
+    await set.close();
+    await setMode.set.close();
+  });
+
+  it("a server that is restarted is found again, and nothing is known meanwhile", async () => {
+    const { set, clock } = testTables({ "/t.cf": `${at()}password = pass word\n${tables["%d alone"]}` });
+    const maps = await set.maps(["mysql:/t.cf"], { foldCase: true });
     assert.equal(await maps.find("x@example.com"), "domain");
     await server.stop();
     await assert.rejects(async () => maps.find("x@example.com"), cannotTell(/ECONNREFUSED/));
