@@ -185,15 +185,60 @@ test("Bcc, Return-Path and Content-Length are taken out, folded lines included",
   assert.equal(await text({}, given), "Subject: x\r\n\r\nBcc: in the body\r\n");
 });
 
-test("addresses in a local client's header are completed where they stand", async () => {
+test("an address field of a local client is written anew where an address in it was completed, and else left", async () => {
   const given =
-    'From: root (Cron Daemon)\r\nTo: Bob <bob>, c@d.example,\r\n\t"E F" <e@[192.0.2.1]>, friends: g;\r\nSubject: root\r\n';
+    'From: root (Cron Daemon)\r\nTo: Bob <bob>, c@d.example,\r\n\t"E F" <e@[192.0.2.1]>, friends: g;\r\nCc: "A"  <a@b.example>\r\nSubject: root\r\n';
   const expected = given
     .replace("From: root", "From: root@here.example")
     .replace("<bob>", "<bob@here.example>")
-    .replace(": g;", ": g@here.example;");
-  assert.ok((await text(local, `${given}\r\n`)).startsWith(expected));
+    .replace(",\r\n\t", ", ")
+    .replace(" friends: g;", "\r\n\tfriends: g@here.example;");
+  assert.equal((await text(local, `${given}\r\n`)).slice(0, expected.length), expected);
   assert.equal(await text({}, `${given}\r\n`), `${given}\r\n`);
+});
+
+const mapped = {
+  conf: { canonical_maps: "hash:c", masquerade_domains: "here.example" },
+  tables: { "hash:c": { "bob@here.example": "robert@there.example", "me@client.example": "myself@client.example" } },
+};
+
+for (const later of [false, true]) {
+  test(`canonical maps reach envelope and header, in order, with tables that answer ${later ? "later" : "at once"}`, async () => {
+    const header = "Subject: x\r\nFrom: bob\r\nX-Between: y\r\nTo: Bob <bob>, c@host.here.example\r\n\r\n";
+    const options = { ...mapped, later };
+    const given = { ...local, to: ["bob@here.example"] };
+    const message = only(await through(options, given, header.slice(0, 20), header.slice(20), "body\r\n", "more\r\n"));
+    assert.equal(message.envelope.sender, "myself@client.example");
+    assert.deepEqual(
+      message.envelope.recipients.map(({ address, original }) => [address, original]),
+      [["robert@there.example", "bob@here.example"]],
+    );
+    const body = bytesOf(message).toString();
+    assert.match(
+      body.slice(body.indexOf("Subject")),
+      /^Subject: x\r\nFrom: robert@there\.example\r\nX-Between: y\r\nTo: Bob <robert@there\.example>, c@here\.example\r\nMessage-Id: .*\r\nDate: .*\r\n\r\nbody\r\nmore\r\n$/,
+    );
+  });
+}
+
+test("headers of clients elsewhere are left alone, unless remote_header_rewrite_domain names a domain for them", async () => {
+  const header = "From: bob\r\nTo: bob@here.example\r\n\r\n";
+  const bodyOf = async (options: World) => {
+    const body = bytesOf(only(await through(options, {}, header))).toString();
+    return body.slice(body.indexOf("From: "));
+  };
+  assert.equal(await bodyOf(mapped), header);
+  const remote = { ...mapped, conf: { ...mapped.conf, remote_header_rewrite_domain: "away.invalid" } };
+  assert.match(await bodyOf(remote), /^From: bob@away\.invalid\r\nTo: robert@there\.example\r\nMessage-Id: /);
+});
+
+test("a canonical map that cannot tell refuses the message for now", async () => {
+  const tables = { "hash:c": new TableError("retry", "server away") };
+  for (const header of ["", "From: a@b.example\r\n"]) {
+    const result = await through({ ...mapped, tables }, local, `${header}\r\n`);
+    assert.ok(result.kind === "reject");
+    assert.equal(result.reply.code, 451);
+  }
 });
 
 test("commas that are missing are put in where addresses are completed, and only there", async () => {

@@ -23,6 +23,7 @@ import type { NewEnvelope, Origin } from "../queue/message.ts";
 import { type BodyWriter, type NewMessage, QueueError, type QueueStore } from "../queue/store.ts";
 import { type Reply, reply } from "../rfc5321/reply.ts";
 import { DateText, formatDate } from "../rfc5322/date.ts";
+import { chain } from "../routing/answer.ts";
 import type { Router } from "../routing/resolve.ts";
 import { ExpansionError } from "../routing/virtual-aliases.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -30,8 +31,9 @@ import type { Answer } from "../table/maps.ts";
 import { TableError } from "../table/table.ts";
 import { BodyAssembly } from "./body-assembly.ts";
 import { type CleanupRecipient, Envelopes, type PlannedEnvelope } from "./envelopes.ts";
+import { HeaderAddresses } from "./header-addresses.ts";
 import { HeaderIntake } from "./header-intake.ts";
-import { type HeaderRules, HeaderWork } from "./header-work.ts";
+import { type HeaderRules, type HeaderSubject, HeaderWork } from "./header-work.ts";
 import { LineEnds } from "./line-ends.ts";
 import type { cleanupParams } from "./params.ts";
 import { isMailerDaemon, type Received, receivedHeader } from "./received.ts";
@@ -81,24 +83,39 @@ export type CleanupResult =
 export class Cleanup {
   readonly #options: CleanupOptions;
   readonly #rules: HeaderRules;
+  readonly #addresses: AddressesByClient;
   readonly #dates = new DateText();
 
   constructor(options: CleanupOptions) {
     this.#options = options;
-    const { conf, router } = options;
+    const { conf } = options;
+    this.#addresses = headerAddresses(options);
     this.#rules = {
-      rewriter: router.rewriter,
       drop: new Set(conf.message_drop_headers.map((name) => name.toLowerCase())),
       fieldLimit_bytes: conf.header_size_limit,
-      tokenLimit: conf.header_address_token_limit,
       myhostname: conf.myhostname,
       undisclosedHeader: conf.undisclosed_recipients_header,
     };
   }
 
   begin(input: CleanupInput): CleanupMessage {
-    return new CleanupMessage(input, this.#options, this.#rules, this.#dates);
+    return new CleanupMessage(input, this.#options, this.#rules, this.#addresses, this.#dates);
   }
+}
+
+/** What becomes of addresses in headers; undefined where those of clients elsewhere are left alone. */
+interface AddressesByClient {
+  readonly local: HeaderAddresses;
+  readonly remote: HeaderAddresses | undefined;
+}
+
+function headerAddresses({ router, conf }: CleanupOptions): AddressesByClient {
+  const { rewriter, remoteRewriter, canonicalMaps: canonical } = router;
+  const tokenLimit = conf.header_address_token_limit;
+  return {
+    local: new HeaderAddresses({ rewriter, canonical, tokenLimit }),
+    remote: remoteRewriter && new HeaderAddresses({ rewriter: remoteRewriter, canonical, tokenLimit }),
+  };
 }
 
 /**
@@ -123,36 +140,41 @@ const lineEnd = Buffer.from("\r\n");
 export class CleanupMessage {
   readonly #input: CleanupInput;
   readonly #options: CleanupOptions;
-  readonly #sender: string;
+  /** Complete when the tables have answered; before that, nothing of the text is worked on. */
+  readonly #subject: { -readonly [Name in keyof HeaderSubject]: HeaderSubject[Name] };
   readonly #envelopes: Envelopes;
   readonly #work: HeaderWork;
   readonly #header: HeaderIntake;
   readonly #body: BodyAssembly;
   readonly #lineEnds: LineEnds | undefined;
   #failed: Reply | undefined;
+  /** The step that waits for a table or the store. */
+  #pending: Promise<void> | undefined;
   #taken_bytes = 0;
   #headerEnd_bytes = 0;
   #eightBit = false;
 
-  constructor(input: CleanupInput, options: CleanupOptions, rules: HeaderRules, dates: DateText) {
+  constructor(
+    input: CleanupInput,
+    options: CleanupOptions,
+    rules: HeaderRules,
+    addresses: AddressesByClient,
+    dates: DateText,
+  ) {
     const { conf, router, clock, log, store } = options;
     const { id, arrival_ms, local, fullName = "", recipients, origin } = input;
     this.#input = input;
     this.#options = options;
-    const sender = router.rewriter.rewrite(input.sender);
-    this.#sender = isMailerDaemon(sender, router.rewriter) ? "" : sender;
     const emptyRecipient = conf.empty_address_recipient;
     this.#envelopes = new Envelopes({ id, recipients, router, emptyRecipient, log, nextId: () => store.nextId() });
     const fromProgram = origin.service === "pickup";
     this.#lineEnds = fromProgram ? new LineEnds() : undefined;
     this.#body = new BodyAssembly(async () => (await this.#envelopes.all()).map(() => store.beginBody()));
     const date = () => dates.of(arrival_ms, clock.zoneOffset_min(arrival_ms));
-    const complete = local || conf.always_add_missing_headers;
-    this.#work = new HeaderWork(
-      rules,
-      { id, arrival_ms, rewrite: local, complete, sender: this.#sender, fullName, date },
-      log,
-    );
+    const rewriting = local ? addresses.local : addresses.remote;
+    const complete = rewriting !== undefined || conf.always_add_missing_headers;
+    this.#subject = { id, arrival_ms, addresses: rewriting, complete, sender: "", fullName, date };
+    this.#work = new HeaderWork(rules, this.#subject, log);
     this.#header = new HeaderIntake({
       work: this.#work,
       fieldLimit_bytes: rules.fieldLimit_bytes,
@@ -161,12 +183,13 @@ export class CleanupMessage {
       endOfFields: () => this.#endHeader(),
     });
     this.#addReceived(date);
+    this.#next(() => this.#findSender());
   }
 
   /**
    * The next piece of the text, header first. From smtpd and bounce with CRLF
    * line ends alone; from pickup with any. It is kept, and must not be
-   * overwritten. A promise asks the caller to wait for the store; it never rejects.
+   * overwritten. A promise asks the caller to wait for the store, or for a table; it never rejects.
    */
   data(piece: Buffer): void | Promise<void> {
     if (this.#failed || piece.length === 0) return undefined;
@@ -178,13 +201,49 @@ export class CleanupMessage {
       this.#fail(reply(552, "5.3.4", "Error: message file too big"));
       return undefined;
     }
-    this.#text(text);
-    return this.#body.drain()?.catch((error: unknown) => this.#fail(this.#replyTo(error)));
+    return this.#next(() => chain(this.#text(text), () => this.#body.drain()));
   }
 
   /** Ends the text. At once for small messages whose tables were in memory; never rejects. */
   finish(): Answer<CleanupResult> {
-    if (!this.#failed) this.#endText();
+    const ended = this.#failed ? undefined : this.#next(() => this.#endText());
+    return ended ? ended.then(() => this.#conclude()) : this.#conclude();
+  }
+
+  /** Forgets the message: the client has gone, or took it back. */
+  abandon(): void {
+    this.#fail(reply(451, "4.3.0", "Error: message abandoned"));
+  }
+
+  /** One step after the other: at once, unless the one before waits for a table or the store. Never throws or rejects. */
+  #next(step: () => Answer<void>): void | Promise<void> {
+    try {
+      const before = this.#pending;
+      const answer = before ? before.then(() => (this.#failed ? undefined : step())) : step();
+      if (!(answer instanceof Promise)) return undefined;
+      const pending = answer
+        .catch((error: unknown) => this.#fail(this.#replyTo(error)))
+        .finally(() => {
+          if (this.#pending === pending) this.#pending = undefined;
+        });
+      this.#pending = pending;
+      return pending;
+    } catch (error) {
+      this.#fail(this.#replyTo(error));
+      return undefined;
+    }
+  }
+
+  #findSender(): Answer<void> {
+    const { router } = this.#options;
+    const written = router.rewriter.rewrite(this.#input.sender);
+    const completed = isMailerDaemon(written, router.rewriter) ? "" : written;
+    return chain(router.canonicalMaps.envelope("envelope_sender", completed), (sender) => {
+      this.#subject.sender = sender;
+    });
+  }
+
+  #conclude(): Answer<CleanupResult> {
     if (this.#failed) return { kind: "reject", reply: this.#failed };
     const planned = this.#envelopes.all();
     if (planned instanceof Promise) return this.#finishLater(planned);
@@ -193,27 +252,21 @@ export class CleanupMessage {
     return this.#result(planned, body);
   }
 
-  /** Forgets the message: the client has gone, or took it back. */
-  abandon(): void {
-    this.#fail(reply(451, "4.3.0", "Error: message abandoned"));
-  }
-
-  #text(text: Buffer): void {
+  #text(text: Buffer): Answer<void> {
     if (!this.#eightBit && !isAscii(text)) this.#eightBit = true;
-    if (this.#header.ended) {
-      this.#body.add(text);
-      return;
-    }
-    this.#header.add(text);
-    this.#checkHops();
+    if (!this.#header.ended) return chain(this.#header.add(text), () => this.#checkHops());
+    this.#body.add(text);
   }
 
-  #endText(): void {
+  #endText(): Answer<void> {
     const rest = this.#lineEnds?.end();
-    if (rest && rest.length > 0) this.#text(rest);
-    this.#header.finish();
-    this.#checkHops();
-    if (this.#body.lastByte !== newline) this.#body.add(lineEnd);
+    const added = rest && rest.length > 0 ? this.#text(rest) : undefined;
+    return chain(added, () =>
+      chain(this.#header.finish(), () => {
+        this.#checkHops();
+        if (this.#body.lastByte !== newline) this.#body.add(lineEnd);
+      }),
+    );
   }
 
   #checkHops(): void {
@@ -270,10 +323,10 @@ export class CleanupMessage {
     const { arrival_ms, origin, envid, ret } = this.#input;
     const listed = each.owner !== undefined;
     const envelope: NewEnvelope = {
-      sender: each.owner ?? this.#sender,
+      sender: each.owner ?? this.#subject.sender,
       recipients: each.recipients,
       size_bytes: this.#body.size_bytes,
-      eightBit: this.#eightBit,
+      eightBit: this.#eightBit || this.#work.nonAscii,
       smtputf8: this.#needsUtf8(each),
       envid: listed ? undefined : envid,
       ret: listed ? undefined : ret,
@@ -289,7 +342,7 @@ export class CleanupMessage {
     const { service } = this.#input.origin;
     const assumed = classes.includes(service === "pickup" ? "sendmail" : service) || classes.includes("all");
     if (!smtputf8_enable || !(this.#input.smtputf8 || assumed)) return false;
-    if (this.#work.nonAscii || !isPlain(owner ?? this.#sender)) return true;
+    if (this.#work.nonAscii || !isPlain(owner ?? this.#subject.sender)) return true;
     return recipients.some(({ address }) => !isPlain(address));
   }
 

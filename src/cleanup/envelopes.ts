@@ -1,6 +1,7 @@
 import type { Log } from "../log/log.ts";
 import type { Notify, Recipient } from "../queue/message.ts";
 import { encodeXtext } from "../rfc5321/xtext.ts";
+import { chain } from "../routing/answer.ts";
 import type { Router } from "../routing/resolve.ts";
 import type { Answer } from "../table/maps.ts";
 import { type Expanded, expandRecipient } from "./recipients.ts";
@@ -73,10 +74,10 @@ export class Envelopes {
 
   #expand(given: CleanupRecipient): Answer<ExpandedRecipient> {
     const { router, emptyRecipient } = this.#options;
-    const canonical = router.rewriter.rewrite(given.address === "" ? emptyRecipient : given.address);
-    const expanded = expandRecipient(router, canonical);
-    if (expanded instanceof Promise) return expanded.then((each) => ({ given, canonical, expanded: each }));
-    return { given, canonical, expanded };
+    const completed = router.rewriter.rewrite(given.address === "" ? emptyRecipient : given.address);
+    return chain(router.canonicalMaps.envelope("envelope_recipient", completed), (canonical) =>
+      chain(expandRecipient(router, canonical), (expanded) => ({ given, canonical, expanded })),
+    );
   }
 
   #plan(expanded: readonly ExpandedRecipient[]): readonly PlannedEnvelope[] {

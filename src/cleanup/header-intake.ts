@@ -1,5 +1,6 @@
 import { chunkSize_bytes } from "../queue/message.ts";
-import { scanHeader } from "../rfc5322/header.ts";
+import { type ScannedHeader, scanHeader } from "../rfc5322/header.ts";
+import type { Answer } from "../table/maps.ts";
 import type { HeaderWork } from "./header-work.ts";
 
 export interface HeaderIntakeOptions {
@@ -45,20 +46,21 @@ export class HeaderIntake {
     this.#options = options;
   }
 
-  add(text: Buffer): void {
+  /** Later where a table answers later: add no more before. Throws, or rejects with, a TableError. */
+  add(text: Buffer): Answer<void> {
     this.#pending.push(text);
     this.#pending_bytes += text.length;
     if (this.#pending.length >= manyPieces) this.#pending = [Buffer.concat(this.#pending)];
     const across = this.#tail + text.toString("latin1", 0, 3);
     this.#tail = (this.#tail + text.toString("latin1", Math.max(0, text.length - 3))).slice(-3);
     if (this.#pending_bytes >= this.#block_bytes || across.includes("\r\n\r\n") || text.includes(blankLine)) {
-      this.#workOn(this.#taken(), false);
+      return this.#workOn(this.#taken(), false);
     }
   }
 
-  /** No more text comes. */
-  finish(): void {
-    if (!this.ended) this.#workOn(this.#taken(), true);
+  /** No more text comes. Answers and fails as add(). */
+  finish(): Answer<void> {
+    if (!this.ended) return this.#workOn(this.#taken(), true);
   }
 
   #taken(): Buffer {
@@ -69,14 +71,19 @@ export class HeaderIntake {
     return others.length === 0 ? first : Buffer.concat([first, ...others]);
   }
 
-  #workOn(given: Buffer, final: boolean): void {
+  #workOn(given: Buffer, final: boolean): Answer<void> {
     const bytes = this.#behindMailboxLines(this.#behindSkipped(given), final);
-    const { work, out, fieldLimit_bytes } = this.#options;
+    const { work, out } = this.#options;
     const scanned = scanHeader(bytes, final);
-    work.fields(bytes, scanned, out);
+    const worked = work.fields(bytes, scanned, out);
+    if (worked instanceof Promise) return worked.then(() => this.#goOn(bytes, scanned));
+    return this.#goOn(bytes, scanned);
+  }
+
+  #goOn(bytes: Buffer, scanned: ScannedHeader): Answer<void> {
     const rest = bytes.subarray(scanned.end);
     if (scanned.ending !== "open") this.#end(rest, scanned.ending === "blank");
-    else if (rest.length > fieldLimit_bytes) this.#cutField(rest);
+    else if (rest.length > this.#options.fieldLimit_bytes) return this.#cutField(rest);
     else this.#wait(rest);
   }
 
@@ -87,7 +94,7 @@ export class HeaderIntake {
   }
 
   /** A field that is too long already ends here. HeaderWork brings it down to the limit. */
-  #cutField(rest: Buffer): void {
+  #cutField(rest: Buffer): Answer<void> {
     const whole = rest.at(-1) === newline;
     const cut = whole ? rest : Buffer.concat([rest, lineEnd]);
     const scanned = scanHeader(cut, true);
@@ -95,9 +102,9 @@ export class HeaderIntake {
       this.#end(rest, false);
       return;
     }
-    this.#options.work.fields(cut, scanned, this.#options.out);
     this.#skipping = whole ? "continuations" : "line";
     this.#wait(Buffer.alloc(0));
+    return this.#options.work.fields(cut, scanned, this.#options.out);
   }
 
   /** What is left once the rest of a field that was cut has been dropped. */

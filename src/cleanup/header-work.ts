@@ -1,28 +1,27 @@
 import { isAscii } from "node:buffer";
 import type { Log } from "../log/log.ts";
-import { formatTokens, parseAddressList, plainTokens, type Token } from "../rfc5322/addresses.ts";
 import { formatFullName } from "../rfc5322/full-name.ts";
 import { fieldText, type HeaderField, type ScannedHeader } from "../rfc5322/header.ts";
 import { messageId } from "../rfc5322/message-id.ts";
-import type { Rewriter } from "../routing/rewrite.ts";
-import { foldList } from "./fold-list.ts";
+import type { Answer } from "../table/maps.ts";
+import { HeaderAddresses } from "./header-addresses.ts";
+import { headerLines } from "./header-lines.ts";
 
 /** The same for every message of a relay. */
 export interface HeaderRules {
-  readonly rewriter: Rewriter;
   /** Names of fields to take out, in lower case. */
   readonly drop: ReadonlySet<string>;
   readonly fieldLimit_bytes: number;
-  readonly tokenLimit: number;
   readonly myhostname: string;
   readonly undisclosedHeader: string;
 }
 
+/** Read while the header passes: what is not known before tables have answered is filled in by then. */
 export interface HeaderSubject {
   readonly id: string;
   readonly arrival_ms: number;
-  /** Addresses without a domain are completed. */
-  readonly rewrite: boolean;
+  /** What becomes of addresses; undefined where they are left alone. */
+  readonly addresses: HeaderAddresses | undefined;
   /** Missing fields are added. */
   readonly complete: boolean;
   /** Canonical; "" for the null sender. */
@@ -31,13 +30,6 @@ export interface HeaderSubject {
   /** The text of a Date: for the message's arrival. */
   date(): string;
 }
-
-/** Fields whose addresses are rewritten for local clients. */
-const addressFields = new Set([
-  ...["from", "sender", "reply-to", "to", "cc", "bcc", "apparently-to", "errors-to", "return-receipt-to"],
-  ...["disposition-notification-to", "mail-followup-to", "return-path"],
-  ...["resent-from", "resent-sender", "resent-reply-to", "resent-to", "resent-cc", "resent-bcc"],
-]);
 
 const destinations = ["to", "cc", "resent-to", "resent-cc"];
 
@@ -74,18 +66,40 @@ export class HeaderWork {
     this.#log = log;
   }
 
-  /** The fields of `scanned` as they go on; what stands behind them in `bytes` is not touched. */
-  fields(bytes: Buffer, scanned: ScannedHeader, out: (piece: Buffer) => void): void {
-    let kept = 0;
-    for (const field of scanned.fields) {
+  /**
+   * The fields of `scanned` as they go on; what stands behind them in `bytes` is not touched. Later where a table
+   * answers later. Throws, or rejects with, a TableError.
+   */
+  fields(bytes: Buffer, scanned: ScannedHeader, out: (piece: Buffer) => void): Answer<void> {
+    if (!this.nonAscii && !isAscii(bytes.subarray(0, scanned.end))) this.nonAscii = true;
+    return this.#fieldsFrom(0, 0, bytes, scanned, out);
+  }
+
+  /** What stands before `kept` has gone out, or must not. */
+  #fieldsFrom(
+    first: number,
+    kept: number,
+    bytes: Buffer,
+    scanned: ScannedHeader,
+    out: (piece: Buffer) => void,
+  ): Answer<void> {
+    const { fields, end } = scanned;
+    let from = kept;
+    for (let index = first; index < fields.length; index++) {
+      const field = fields[index] as HeaderField;
       const changed = this.#field(bytes, field);
       if (changed === undefined) continue;
-      if (field.start > kept) out(bytes.subarray(kept, field.start));
-      for (const piece of changed) out(piece);
-      kept = field.end;
+      if (field.start > from) out(bytes.subarray(from, field.start));
+      from = field.end;
+      if (changed instanceof Promise) {
+        return changed.then((lines) => {
+          out(lines ?? bytes.subarray(field.start, field.end));
+          return this.#fieldsFrom(index + 1, field.end, bytes, scanned, out);
+        });
+      }
+      if (changed.length > 0) out(changed);
     }
-    if (scanned.end > kept) out(bytes.subarray(kept, scanned.end));
-    if (!this.nonAscii && !isAscii(bytes.subarray(0, scanned.end))) this.nonAscii = true;
+    if (end > from) out(bytes.subarray(from, end));
   }
 
   /** The fields that the message should have had, with their line ends. */
@@ -119,14 +133,25 @@ export class HeaderWork {
   }
 
   /** What stands in a field's place; undefined where it stays as it is. */
-  #field(bytes: Buffer, field: HeaderField): Buffer[] | undefined {
+  #field(bytes: Buffer, field: HeaderField): Answer<Buffer | undefined> {
     const { name, start, nameEnd, colon, end } = field;
     this.#note(bytes, field);
-    if (this.#rules.drop.has(name)) return [];
-    const rewritten = this.#subject.rewrite && addressFields.has(name) ? this.#rewritten(bytes, field) : undefined;
-    if (rewritten === undefined && nameEnd === colon && end - start <= this.#rules.fieldLimit_bytes) return undefined;
-    const value = rewritten ?? bytes.subarray(colon, end);
-    return [bytes.subarray(start, nameEnd), shortened(value, this.#rules.fieldLimit_bytes - (nameEnd - start))];
+    if (this.#rules.drop.has(name)) return nothing;
+    const { addresses } = this.#subject;
+    const rewritten =
+      addresses && HeaderAddresses.concerns(name)
+        ? addresses.rewrite(bytes.toString("latin1", start, nameEnd), fieldLines(bytes, colon + 1, end))
+        : undefined;
+    const limit = this.#rules.fieldLimit_bytes;
+    const lines = (text: string | undefined): Buffer | undefined => {
+      if (text !== undefined) {
+        if (/[^\x00-\x7f]/.test(text)) this.nonAscii = true;
+        return headerLines(text, limit);
+      }
+      if (nameEnd === colon && end - start <= limit) return undefined;
+      return headerLines(bytes.toString("latin1", start, nameEnd) + fieldLines(bytes, colon, end), limit);
+    };
+    return rewritten instanceof Promise ? rewritten.then(lines) : lines(rewritten);
   }
 
   #note(bytes: Buffer, field: HeaderField): void {
@@ -141,48 +166,18 @@ export class HeaderWork {
       this.#log.info(`${this.#subject.id}: ${name}=${value}`);
     }
   }
-
-  /**
-   * The colon and what follows, where rewriting changes an address; each is
-   * replaced where it stands. Commas that are missing are then put in, lest a
-   * completed address be read as a part of its neighbour.
-   */
-  #rewritten(bytes: Buffer, { start, nameEnd, colon, end }: HeaderField): Buffer | undefined {
-    const text = bytes.toString("latin1", colon, end);
-    const behindColon = 1;
-    let result = "";
-    let from = 0;
-    let changed = false;
-    for (const address of parseAddressList(text.slice(behindColon), this.#rules.tokenLimit)) {
-      if (address.commaMissingAt !== undefined) {
-        result += `${text.slice(from, address.commaMissingAt + behindColon)},`;
-        from = address.commaMissingAt + behindColon;
-      }
-      const canonical = this.#canonical(address.tokens);
-      if (canonical === undefined) continue;
-      result += text.slice(from, address.start + behindColon) + [canonical, ...address.comments].join(" ");
-      from = address.end + behindColon;
-      changed = true;
-    }
-    if (!changed) return undefined;
-    return Buffer.from(foldList(result + text.slice(from), nameEnd - start, this.#rules.tokenLimit), "latin1");
-  }
-
-  /** An address as it should be written; undefined where it is already. */
-  #canonical(given: readonly Token[]): string | undefined {
-    const tokens = this.#rules.rewriter.rewriteTokens(given);
-    return plainTokens(tokens) === plainTokens(given) ? undefined : formatTokens(tokens) || undefined;
-  }
 }
 
 const addressOrMarkOfResent = new Set(
   ["bcc", "cc", "date", "from", "message-id", "reply-to", "sender", "to"].map((name) => `resent-${name}`),
 );
 
-/** A field's value no longer than the limit, cut at a line's end if that is not too early; always with a line end. */
-function shortened(value: Buffer, limit_bytes: number): Buffer {
-  if (value.length <= limit_bytes) return value;
-  const line = value.lastIndexOf("\n", limit_bytes - 1);
-  if (line > 0.9 * limit_bytes) return value.subarray(0, line + 1);
-  return Buffer.concat([value.subarray(0, limit_bytes), Buffer.from("\r\n")]);
+const nothing = Buffer.alloc(0);
+
+/** A part of a field with LF between its lines and none at its end. */
+function fieldLines(bytes: Buffer, from: number, to: number): string {
+  const text = bytes.toString("latin1", from, to);
+  const end = text.endsWith("\r\n") ? text.length - 2 : text.endsWith("\n") ? text.length - 1 : text.length;
+  const value = text.slice(0, end);
+  return value.includes("\n") ? value.replaceAll("\r\n", "\n") : value;
 }

@@ -70,5 +70,5 @@ function harmless(text: string): string {
 
 /** MAILER-DAEMON at this host, in any case: in Postfix, another name of the null sender. */
 export function isMailerDaemon(address: string, rewriter: Rewriter): boolean {
-  return /^mailer-daemon/i.test(address) && address.toLowerCase() === rewriter.rewrite("MAILER-DAEMON").toLowerCase();
+  return /^mailer-daemon@/i.test(address) && address.toLowerCase() === rewriter.rewrite("MAILER-DAEMON").toLowerCase();
 }

@@ -16,8 +16,8 @@ const deepest = 100;
 const most = 50_000;
 
 /**
- * What a recipient becomes: virtual aliases first, then, for what is for the
- * local transport, the local aliases, whose results begin anew with the virtual ones.
+ * What a canonical recipient becomes: virtual aliases first, then, for what is for the
+ * local transport, the local aliases, whose results begin anew with the canonical maps.
  * Every address comes once.
  *
  * In Postfix local aliases are expanded when mail is delivered; here nothing
@@ -68,7 +68,11 @@ class Expansion {
     if (!entry || entry.refused || entry.addresses.length === 0) this.#keep(address, owner);
     if (!entry) return;
     const next = [...via, name, entry.name];
-    for (const each of entry.addresses) await this.#follow(each, entry.owner ?? owner, next);
+    const { canonicalMaps } = this.#router;
+    const nextOwner = entry.owner === undefined ? owner : await canonicalMaps.envelope("envelope_sender", entry.owner);
+    for (const each of entry.addresses) {
+      await this.#follow(await canonicalMaps.envelope("envelope_recipient", each), nextOwner, next);
+    }
   }
 
   #keep(address: string, owner: string | undefined): void {

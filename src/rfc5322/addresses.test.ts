@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { parseAddressList } from "./addresses.ts";
+import { parseAddressList, parseListParts } from "./addresses.ts";
+import { scanTokens, type Token } from "./tokens.ts";
 
 const texts = (list: string) => parseAddressList(list).map(({ text }) => text);
 
@@ -16,11 +17,8 @@ test("groups give their members, and an empty group gives nobody", () => {
   assert.deepEqual(texts("undisclosed-recipients:;"), []);
 });
 
-test("a source route is left out of the address, and its range has it", () => {
-  const list = "<@a,@b:c@d>, e@f";
-  const [first, second] = parseAddressList(list);
-  assert.deepEqual([first?.text, second?.text], ["c@d", "e@f"]);
-  assert.equal(list.slice(first?.start, first?.end), "@a,@b:c@d");
+test("a source route is left out of the address", () => {
+  assert.deepEqual(texts("<@a,@b:c@d>, e@f"), ["c@d", "e@f"]);
 });
 
 test("words side by side have a comma missing between them", () => {
@@ -29,9 +27,7 @@ test("words side by side have a comma missing between them", () => {
 });
 
 test("folding, and comments inside an address, are left out", () => {
-  const [address] = parseAddressList("a (one)\r\n\t@ (two) x.example (three)");
-  assert.equal(address?.text, "a@x.example");
-  assert.deepEqual(address?.comments, ["(one)", "(two)"]);
+  assert.deepEqual(texts("a (one)\r\n\t@ (two) x.example (three)"), ["a@x.example"]);
 });
 
 test("an address literal keeps its brackets", () => {
@@ -42,11 +38,6 @@ test("a backslash takes the meaning from what follows, and quotes come back wher
   assert.deepEqual(texts("first\\ last@x"), ['"first last"@x']);
   assert.deepEqual(texts('"a\\"b"@x'), ['"a\\"b"@x']);
   assert.deepEqual(texts('"plain"@x'), ["plain@x"]);
-});
-
-test("each range covers exactly its address", () => {
-  const list = "Some One <one@x>, two@x (2), three";
-  for (const { text, start, end } of parseAddressList(list)) assert.equal(list.slice(start, end), text);
 });
 
 test("what stands behind the token limit is not looked at", () => {
@@ -85,14 +76,21 @@ const noise = fc
   )
   .map((parts) => parts.join(""));
 
-test("nothing makes the parser fail, and ranges go forward without overlap", () => {
+test("nothing makes the parser fail, and every token is in one part of the list", () => {
   fc.assert(
     fc.property(noise, (text) => {
-      let from = 0;
-      for (const { start, end, tokens } of parseAddressList(text)) {
-        assert.ok(start >= from && end > start && end <= text.length && tokens.length > 0);
-        from = end;
-      }
+      const parts = parseListParts(text);
+      const colon: Token = { kind: "operator", value: ":" };
+      const tokens = parts.flatMap((part): readonly Token[] => {
+        if (part.kind === "address") return part.tokens;
+        return [part.kind === "group" ? colon : part.token];
+      });
+      const named = (all: readonly Token[]) =>
+        all
+          .filter(({ value }) => value !== ",")
+          .map(({ kind, value }) => `${kind} ${value}`)
+          .sort();
+      assert.deepEqual(named(tokens), named(scanTokens(text)));
     }),
     { numRuns: 500 },
   );

@@ -1,7 +1,9 @@
-import { splitAddress, unquoteLocal } from "../rfc5321/path.ts";
-import { formatTokens, parseAddressList, plainTokens } from "../rfc5322/addresses.ts";
+import { unquoteLocal } from "../rfc5321/path.ts";
+import { parseAddressList } from "../rfc5322/addresses.ts";
+import { plainText, writtenText } from "../rfc5322/tokens.ts";
 import type { Answer, Maps } from "../table/maps.ts";
 import { TableError } from "../table/table.ts";
+import { withExtension } from "./address-map.ts";
 import { chain } from "./answer.ts";
 import { type AddressSearch, extensionOf } from "./find-address.ts";
 import type { IncludedText } from "./include.ts";
@@ -123,11 +125,11 @@ class Reading {
 
   async #destinations(list: string, propagate: boolean): Promise<void> {
     for (const { tokens } of parseAddressList(list, addressLimit)) {
-      const plain = plainTokens(tokens);
+      const plain = plainText(tokens);
       if (plain.startsWith("|")) this.#refuse("5.7.1", "delivers to a command, and commands are not run here");
       else if (/^[/~]/.test(plain)) this.#refuse("5.7.1", "delivers to a file, and files are not written here");
       else if (/^:include:/i.test(plain)) await this.#include(plain.slice(":include:".length));
-      else this.#address(formatTokens(this.#options.rewriter.rewriteTokens(tokens)), propagate);
+      else this.#address(this.#options.rewriter.rewrite(writtenText(tokens)), propagate);
     }
   }
 
@@ -135,7 +137,7 @@ class Reading {
     if (this.addresses.length >= addressLimit) {
       throw new TableError("config", `alias ${this.#name} stands for more than ${addressLimit} addresses`);
     }
-    this.addresses.push(propagate ? withExtension(address, this.#extension) : address);
+    this.addresses.push(propagate && this.#extension ? withExtension(address, this.#extension) : address);
   }
 
   async #include(path: string): Promise<void> {
@@ -153,12 +155,4 @@ class Reading {
   #refuse(dsn: string, why: string): void {
     this.refused ??= { dsn, text: `alias "${this.#name}" ${why}` };
   }
-}
-
-/** "user@domain" with an extension: "user+ext@domain". */
-export function withExtension(address: string, extension: string): string {
-  if (extension === "") return address;
-  const { local, domain } = splitAddress(address);
-  const user = local.endsWith('"') ? `${local.slice(0, -1)}${extension}"` : local + extension;
-  return domain === "" ? user : `${user}@${domain}`;
 }

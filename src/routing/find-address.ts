@@ -1,4 +1,4 @@
-import { splitAddress, unquoteLocal } from "../rfc5321/path.ts";
+import { quoteAddress, quoteLocalPart, unquoteAddress } from "../rfc5322/quoting.ts";
 import type { Answer, Maps } from "../table/maps.ts";
 import { chain } from "./answer.ts";
 
@@ -17,64 +17,105 @@ export interface AddressSearch {
 }
 
 /**
- * Looks an address up as virtual(5) tells: user+ext@domain, user@domain, then
- * (in local domains) user+ext and user, at last @domain. Each key in its quoted
- * form first, then without quotes. Shortened keys are not asked of pattern tables.
- * Fails as Maps.find does.
+ * Looks an address up as canonical(5) and virtual(5) tell: user+ext@domain, user@domain, then
+ * (in local domains) user+ext and user, at last @domain. Each key in its quoted form; with `bothForms`, which the
+ * older tables want, then without quotes. Shortened keys are not asked of pattern tables.
+ * Fails as Maps.find does. Postfix: mail_addr_find.
  */
-export function findAddress(maps: Maps, address: string, search: AddressSearch): Answer<FoundAddress | undefined> {
-  const { local, domain } = splitAddress(address);
-  const extension = extensionOf(local, search);
-  const bare = extension === "" ? undefined : local.slice(0, -extension.length);
-  const users: Key[] = [key(local, "", true)];
-  if (bare !== undefined) users.push(key(bare, extension, true));
-  if (domain === "") return firstOf(maps, [{ ...key(local, "", false) }, ...users.slice(1)]);
-  const whole = [key(`${local}@${domain}`, "", false)];
-  if (bare !== undefined) whole.push(key(`${bare}@${domain}`, extension, true));
-  return chain(firstOf(maps, whole), (hit) => {
-    if (hit) return hit;
+export function findAddress(
+  maps: Maps,
+  address: string,
+  search: AddressSearch,
+  bothForms = true,
+): Answer<FoundAddress | undefined> {
+  const parts = partsOf(address, search);
+  const { domain } = parts;
+  return chain(firstOf(maps, wholeKeys(parts, bothForms)), (hit) => {
+    if (hit || domain === undefined) return hit;
     return chain(search.isLocal(domain), (isLocal) => {
-      const rest = [...(isLocal ? users : []), key(`@${domain}`, "", true)];
-      return firstOf(maps, rest);
+      const users = isLocal ? localKeys(parts, bothForms) : [];
+      return firstOf(maps, [...users, key(`@${domain}`, "", true)]);
     });
   });
 }
+
+/** user+ext@domain and user@domain, in both forms. */
+export function addressKeys(address: string, search: AddressSearch): Key[] {
+  return wholeKeys(partsOf(address, search), true);
+}
+
+/** An address without quotes, taken apart. */
+interface Parts {
+  readonly user: string;
+  readonly extension: string;
+  readonly domain: string | undefined;
+}
+
+function partsOf(address: string, search: AddressSearch): Parts {
+  const bare = unquoteAddress(address);
+  const at = bare.lastIndexOf("@");
+  const user = at < 0 ? bare : bare.slice(0, at);
+  return { user, extension: extensionOf(user, search), domain: at < 0 ? undefined : bare.slice(at + 1) };
+}
+
+function wholeKeys({ user, extension, domain }: Parts, bothForms: boolean): Key[] {
+  const form = { quoted: quoteAddress, bothForms };
+  const behind = domain === undefined ? "" : `@${domain}`;
+  const keys: Key[] = [{ ...key(user + behind, "", false), ...form }];
+  if (extension !== "") keys.push({ ...key(withoutEnd(user, extension) + behind, extension, true), ...form });
+  return keys;
+}
+
+function localKeys({ user, extension }: Parts, bothForms: boolean): Key[] {
+  const form = { quoted: quoteLocalPart, bothForms };
+  const keys: Key[] = [{ ...key(user, "", true), ...form }];
+  if (extension !== "") keys.push({ ...key(withoutEnd(user, extension), extension, true), ...form });
+  return keys;
+}
+
+const withoutEnd = (text: string, end: string): string => text.slice(0, text.length - end.length);
 
 export interface Key {
   readonly key: string;
   readonly extension: string;
   readonly partial: boolean;
+  /** Gives the form in which it is asked for; as it stands where there is none. */
+  readonly quoted?: (bare: string) => string;
+  /** Asks for the key as it stands, too, where that is something else. */
+  readonly bothForms?: boolean;
 }
 
 export function key(text: string, extension: string, partial: boolean): Key {
   return { key: text, extension, partial };
 }
 
-/** The first key with a value. A quoted local part is asked for with its quotes, then without. */
+/** The first key with a value. */
 export function firstOf(maps: Maps, keys: readonly Key[], from = 0): Answer<FoundAddress | undefined> {
   const wanted = keys[from];
   if (!wanted) return undefined;
-  return chain(findBothForms(maps, wanted), (value) =>
+  return chain(findForms(maps, wanted), (value) =>
     value === undefined ? firstOf(maps, keys, from + 1) : { value, extension: wanted.extension },
   );
 }
 
-function findBothForms(maps: Maps, { key, partial }: Key): Answer<string | undefined> {
-  const found = maps.find(key, partial);
-  if (!key.includes('"')) return found;
-  const { local, domain } = splitAddress(key);
-  const plain = unquoteLocal(local);
-  return chain(found, (value) => value ?? maps.find(domain === "" ? plain : `${plain}@${domain}`, partial));
+function findForms(maps: Maps, { key, partial, quoted, bothForms }: Key): Answer<string | undefined> {
+  const written = quoted ? quoted(key) : key;
+  const found = maps.find(written, partial);
+  if (!bothForms || written === key) return found;
+  return chain(found, (value) => value ?? maps.find(key, partial));
 }
 
 const neverSplit = new Set(["postmaster", "mailer-daemon", "double-bounce"]);
 
-/** The extension of a local part with its delimiter, "+ext"; "" where there is none. An empty user is never left over. */
+/**
+ * The extension of a bare local part with its delimiter, "+ext"; "" where there is none. An empty user is never
+ * left over. Postfix: split_addr.
+ */
 export function extensionOf(
   local: string,
   { delimiter, ownerRequestSpecial }: Pick<AddressSearch, "delimiter" | "ownerRequestSpecial">,
 ): string {
-  if (delimiter === "" || local.startsWith('"') || neverSplit.has(local.toLowerCase())) return "";
+  if (delimiter === "" || neverSplit.has(local.toLowerCase())) return "";
   if (ownerRequestSpecial && delimiter.includes("-") && /^owner-|.-request$/i.test(local)) return "";
   let at = 0;
   while (at < local.length && !delimiter.includes(local[at] as string)) at++;

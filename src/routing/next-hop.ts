@@ -5,7 +5,7 @@ import { isAddressLiteral, isDomain, unquoteLocal } from "../rfc5321/path.ts";
 import type { Answer, Maps } from "../table/maps.ts";
 import { TableError } from "../table/table.ts";
 import { chain } from "./answer.ts";
-import { type AddressSearch, extensionOf, findAddress, firstOf, type Key, key } from "./find-address.ts";
+import { type AddressSearch, addressKeys, findAddress, firstOf, type Key, key } from "./find-address.ts";
 import type { routingParams } from "./params.ts";
 import type { AddressClass } from "./router.ts";
 
@@ -149,10 +149,8 @@ export class NextHops {
     });
   }
 
-  #transportKeys({ address, local, domain }: Resolved): Key[] {
-    const keys: Key[] = [key(address, "", false)];
-    const extension = extensionOf(local, this.#search);
-    if (extension !== "") keys.push(key(`${local.slice(0, -extension.length)}@${domain}`, "", true));
+  #transportKeys({ address, domain }: Resolved): Key[] {
+    const keys = addressKeys(address, this.#search);
     keys.push(key(domain, "", true));
     for (let dot = domain.indexOf(".", 1); dot >= 0; dot = domain.indexOf(".", dot + 1)) {
       keys.push(key(this.#parents ? domain.slice(dot + 1) : domain.slice(dot), "", true));

@@ -1,4 +1,6 @@
-import { bool, int, list, tables, text } from "../conf/param.ts";
+import { bool, int, list, tables, text, words } from "../conf/param.ts";
+
+const roles = ["envelope_sender", "envelope_recipient", "header_sender", "header_recipient"] as const;
 
 /** What decides where an address belongs and where its mail goes. */
 export const routingParams = {
@@ -97,6 +99,60 @@ export const routingParams = {
     since: "0.1",
     doc: "The tables that newaliases builds.",
   }),
+  canonical_maps: tables({
+    default: "",
+    since: "0.1",
+    doc: "Tables that replace addresses in envelopes and headers, each by one other, as canonical(5) tells. Looked up as user+extension@domain, user@domain, user (in local domains) and @domain; a result @otherdomain keeps the user.",
+  }),
+  canonical_classes: words({
+    of: roles,
+    default: "envelope_sender, envelope_recipient, header_sender, header_recipient",
+    since: "0.1",
+    doc: "Which addresses canonical_maps replaces. Headers only of clients whose headers are rewritten at all: see local_header_rewrite_clients and remote_header_rewrite_domain.",
+  }),
+  sender_canonical_maps: tables({
+    default: "",
+    since: "0.1",
+    doc: "Tables like canonical_maps, asked before them, for senders only: in envelopes and in From:, Sender:, Reply-To: and their like.",
+  }),
+  sender_canonical_classes: words({
+    of: ["envelope_sender", "header_sender"],
+    default: "envelope_sender, header_sender",
+    since: "0.1",
+    doc: "Which addresses sender_canonical_maps replaces.",
+  }),
+  recipient_canonical_maps: tables({
+    default: "",
+    since: "0.1",
+    doc: "Tables like canonical_maps, asked before them, for recipients only: in envelopes and in To:, Cc: and their like.",
+  }),
+  recipient_canonical_classes: words({
+    of: ["envelope_recipient", "header_recipient"],
+    default: "envelope_recipient, header_recipient",
+    since: "0.1",
+    doc: "Which addresses recipient_canonical_maps replaces.",
+  }),
+  masquerade_domains: list({
+    default: "",
+    since: "0.1",
+    doc: "Domains that hide their hosts: with example.com here, user@host.example.com becomes user@example.com. The first that fits decides; !example.com leaves the hosts in it alone.",
+  }),
+  masquerade_classes: words({
+    of: roles,
+    default: "envelope_sender, header_sender, header_recipient",
+    since: "0.1",
+    doc: "Which addresses masquerade_domains changes.",
+  }),
+  masquerade_exceptions: list({
+    default: "",
+    since: "0.1",
+    doc: "Local parts that masquerade_domains leaves alone, in any domain: names, /files or type:tables; ! in front says no.",
+  }),
+  remote_header_rewrite_domain: text({
+    default: "",
+    since: "0.1",
+    doc: "With a domain here, headers of all clients are rewritten; incomplete addresses in those of clients outside local_header_rewrite_clients get this domain. Empty: those headers are left as they are.",
+  }),
   append_at_myorigin: bool({
     default: "yes",
     since: "0.1",
@@ -141,7 +197,7 @@ export const routingParams = {
   propagate_unmatched_extensions: list({
     default: "canonical, virtual",
     since: "0.1",
-    doc: "Of virtual, alias, include: which results get the address extension that was left off to find them.",
+    doc: "Of canonical, virtual, alias, include, generic: which results get the address extension that was left off to find them.",
   }),
   owner_request_special: bool({
     default: "yes",

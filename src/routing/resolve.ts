@@ -3,11 +3,14 @@ import type { globalParams } from "../conf/params.ts";
 import { addressBytes } from "../rfc5321/ip.ts";
 import { splitAddress, unquoteLocal } from "../rfc5321/path.ts";
 import { type Answer, type Maps, noMaps } from "../table/maps.ts";
+import { AddressMap } from "./address-map.ts";
 import { Aliases } from "./aliases.ts";
 import { chain } from "./answer.ts";
+import { Canonical } from "./canonical.ts";
 import { DomainList, type DomainListSources } from "./domain-list.ts";
 import { type AddressSearch, findAddress } from "./find-address.ts";
 import type { IncludedText } from "./include.ts";
+import { Masquerade } from "./masquerade.ts";
 import { NextHops, type Resolved } from "./next-hop.ts";
 import type { routingParams } from "./params.ts";
 import { Rewriter } from "./rewrite.ts";
@@ -43,6 +46,9 @@ const resolveRounds = 100;
  */
 export class Router {
   readonly rewriter: Rewriter;
+  /** Completes addresses in the headers of clients elsewhere (remote_header_rewrite_domain); undefined where those are left alone. */
+  readonly remoteRewriter: Rewriter | undefined;
+  readonly canonicalMaps: Canonical;
   readonly aliases: Aliases;
   readonly virtualAliases: VirtualAliases;
   readonly #conf: RoutingConf;
@@ -68,6 +74,10 @@ export class Router {
     const maps = (references: readonly string[]) => (references.length > 0 ? sources.maps(references) : noMaps);
     this.#known = { mailbox: maps(conf.virtual_mailbox_maps), relay: maps(conf.relay_recipient_maps) };
     this.rewriter = new Rewriter(conf);
+    const remoteDomain = conf.remote_header_rewrite_domain;
+    this.remoteRewriter = remoteDomain
+      ? new Rewriter({ ...conf, myorigin: remoteDomain, mydomain: remoteDomain })
+      : undefined;
     const ownerRequestSpecial = conf.owner_request_special;
     const delimiter = conf.recipient_delimiter;
     this.#search = { delimiter, ownerRequestSpecial, isLocal: (domain) => this.#isLocalOrOrigin(domain) };
@@ -79,6 +89,11 @@ export class Router {
     };
     this.#nextHops = new NextHops(conf, hopMaps, this.#search, parents("transport_maps"));
     const propagates = (what: string) => conf.propagate_unmatched_extensions.includes(what);
+    const addressMap = (title: string, references: readonly string[], extensions: string) =>
+      new AddressMap({
+        ...{ title, maps: maps(references), rewriter: this.rewriter, search: this.#search },
+        propagate: propagates(extensions),
+      });
     this.aliases = new Aliases({
       ...{ delimiter, ownerRequestSpecial, rewriter: this.rewriter, expandOwner: conf.expand_owner_alias },
       maps: maps(conf.alias_maps),
@@ -86,11 +101,20 @@ export class Router {
       propagate: { alias: propagates("alias"), include: propagates("include") },
     });
     this.virtualAliases = new VirtualAliases({
-      ...{ rewriter: this.rewriter, search: this.#search, propagate: propagates("virtual") },
-      maps: maps(conf.virtual_alias_maps),
+      map: addressMap("virtual_alias_maps", conf.virtual_alias_maps, "virtual"),
       recursionLimit: conf.virtual_alias_recursion_limit,
       expansionLimit: conf.virtual_alias_expansion_limit,
       addressLengthLimit: conf.virtual_alias_address_length_limit,
+    });
+    this.canonicalMaps = new Canonical({
+      conf,
+      common: addressMap("canonical_maps", conf.canonical_maps, "canonical"),
+      sender: addressMap("sender_canonical_maps", conf.sender_canonical_maps, "canonical"),
+      recipient: addressMap("recipient_canonical_maps", conf.recipient_canonical_maps, "canonical"),
+      masquerade: new Masquerade(
+        conf.masquerade_domains,
+        new DomainList(conf.masquerade_exceptions, { ...names, exact: true }),
+      ),
     });
   }
 
@@ -145,8 +169,8 @@ export class Router {
   ): Answer<Refusal | undefined> {
     const address = this.rewriter.rewrite(recipient === "" ? this.#conf.empty_address_recipient : recipient);
     return chain(this.#resolve(address), (resolved) =>
-      chain(this.virtualAliases.has(resolved.address), (aliased) => {
-        if (aliased) return undefined;
+      chain(this.#isMapped(resolved.address), (mapped) => {
+        if (mapped) return undefined;
         return chain(this.#nextHops.find(sender, resolved), ({ hop }) => {
           if (resolved.class === "virtual") return this.#unknown("virtual alias");
           if (hop.transport === "error" || hop.transport === "retry") {
@@ -156,6 +180,11 @@ export class Router {
         });
       }),
     );
+  }
+
+  /** Canonical maps count whatever their classes are, as in Postfix. */
+  #isMapped(address: string): Answer<boolean> {
+    return chain(this.canonicalMaps.hasRecipient(address), (known) => known || this.virtualAliases.has(address));
   }
 
   #unlisted(resolved: Resolved, transport: string): Answer<Refusal | undefined> {

@@ -1,6 +1,8 @@
 import type { Values } from "../conf/param.ts";
 import type { globalParams } from "../conf/params.ts";
-import { formatTokens, scanTokens, type Token, withoutRoute } from "../rfc5322/addresses.ts";
+import { withoutRoute } from "../rfc5322/addresses.ts";
+import { quoteAddress } from "../rfc5322/quoting.ts";
+import { isOperator, plainText, scanTokens, type Token } from "../rfc5322/tokens.ts";
 import type { routingParams } from "./params.ts";
 
 export type RewriteConf = Pick<Values<typeof globalParams>, "myorigin" | "mydomain"> &
@@ -10,9 +12,8 @@ export type RewriteConf = Pick<Values<typeof globalParams>, "myorigin" | "mydoma
   >;
 
 /**
- * Addresses in their canonical form (Postfix: trivial-rewrite in the local
- * context). Every address of an envelope goes through it, and those in the
- * headers of local clients:
+ * Addresses in their canonical form (Postfix: trivial-rewrite, rewrite_tree). Every
+ * address of an envelope goes through it, and those in the headers of local clients:
  *
  *   @route:user@domain  ->  user@domain
  *   site!user           ->  user@site        (swap_bangpath)
@@ -21,7 +22,7 @@ export type RewriteConf = Pick<Values<typeof globalParams>, "myorigin" | "mydoma
  *   user@host           ->  user@host.$mydomain   (append_dot_mydomain)
  *   user@domain.        ->  user@domain
  *
- * "" stays "". Pure, never fails: what it cannot mend it leaves.
+ * Quoted where it needs to be, in and out; the empty address is "". Pure, never fails: what it cannot mend it leaves.
  */
 export class Rewriter {
   readonly #conf: RewriteConf;
@@ -35,15 +36,16 @@ export class Rewriter {
   }
 
   rewrite(address: string): string {
-    if (address === "" || complete.test(address)) return address;
-    const tokens = scanTokens(address);
-    return tokens.length === 0 ? address : formatTokens(this.rewriteTokens(tokens));
+    if (address === "" || isComplete(address)) return address;
+    const tokens = scanTokens(address, Number.POSITIVE_INFINITY);
+    if (tokens.length === 0) return address;
+    const bare = plainText(this.#rewritten(tokens), true);
+    return bare === "" ? "" : quoteAddress(bare);
   }
 
-  /** The same for an address that was taken out of a list. Comments must be left out. */
-  rewriteTokens(given: readonly Token[]): readonly Token[] {
+  #rewritten(given: readonly Token[]): readonly Token[] {
     const [first] = given;
-    if (!first || (given.length === 1 && first.kind === "quoted" && first.value === "")) return given;
+    if (given.length === 1 && first?.kind === "quoted" && first.value === "") return given;
     if (given.length === 1 && isOperator(first, "@")) return [emptyQuoted];
     const tokens = this.#withDomain(withoutRoute(given));
     this.#completeDomain(tokens);
@@ -57,7 +59,8 @@ export class Rewriter {
     if (tokens.some((token) => isOperator(token, "@"))) return [...tokens];
     const { swap_bangpath, allow_percent_hack, append_at_myorigin } = this.#conf;
     const bang = swap_bangpath ? tokens.findIndex((token) => isOperator(token, "!")) : -1;
-    if (bang >= 0) return [...tokens.slice(bang + 1), at, ...tokens.slice(0, bang)];
+    if (bang >= 0)
+      return [...(bang === 0 ? asOne(tokens.slice(1)) : tokens.slice(bang + 1)), at, ...tokens.slice(0, bang)];
     const percent = allow_percent_hack ? tokens.findLastIndex((token) => isOperator(token, "%")) : -1;
     if (percent >= 0) return tokens.with(percent, at);
     if (append_at_myorigin && this.#origin.length > 0) return [...tokens, at, ...this.#origin];
@@ -75,13 +78,17 @@ export class Rewriter {
 }
 
 /** Nothing to do for these, and they are nearly all: atoms, @, and a domain with a dot in it and none at its end. */
+export function isComplete(address: string): boolean {
+  return complete.test(address);
+}
+
 const complete = /^[^\x00-\x20\x7f"(),:;<>@[\\\].|]+(?:\.[^\x00-\x20\x7f"(),:;<>@[\\\].|]+)*@[\w-]+(?:\.[\w-]+)+$/;
 
-const operator = (value: string): Token => ({ kind: "operator", value, start: 0, end: 0 });
-const at = operator("@");
-const dot = operator(".");
-const emptyQuoted: Token = { kind: "quoted", value: "", start: 0, end: 0 };
+const at: Token = { kind: "operator", value: "@" };
+const dot: Token = { kind: "operator", value: "." };
+const emptyQuoted: Token = { kind: "quoted", value: "" };
 
-function isOperator(token: Token | undefined, value: string): boolean {
-  return token?.kind === "operator" && token.value === value;
+/** What stands behind a ! with no site before it gets no blanks. */
+function asOne(tokens: readonly Token[]): Token[] {
+  return tokens.length === 0 ? [] : [{ kind: "quoted", value: plainText(tokens) }];
 }

@@ -1,21 +1,11 @@
-import { splitAddress } from "../rfc5321/path.ts";
-import { parseAddressList } from "../rfc5322/addresses.ts";
-import type { Answer, Maps } from "../table/maps.ts";
-import { TableError } from "../table/table.ts";
-import { withExtension } from "./aliases.ts";
-import { chain } from "./answer.ts";
-import { type AddressSearch, findAddress } from "./find-address.ts";
-import type { Rewriter } from "./rewrite.ts";
+import type { Answer } from "../table/maps.ts";
+import type { AddressMap } from "./address-map.ts";
 
 /** An address leads to too many others, or around in a circle. Mail for it is not taken for now. */
 export class ExpansionError extends Error {}
 
 export interface VirtualAliasesOptions {
-  readonly maps: Maps;
-  readonly rewriter: Rewriter;
-  readonly search: AddressSearch;
-  /** propagate_unmatched_extensions has virtual in it. */
-  readonly propagate: boolean;
+  readonly map: AddressMap;
   readonly recursionLimit: number;
   readonly expansionLimit: number;
   readonly addressLengthLimit: number;
@@ -34,13 +24,12 @@ export class VirtualAliases {
   }
 
   get empty(): boolean {
-    return this.#options.maps.empty;
+    return this.#options.map.empty;
   }
 
   /** Is there an entry for this address? Throws, or rejects with, a TableError. */
   has(address: string): Answer<boolean> {
-    const { maps, search } = this.#options;
-    return chain(maps.empty ? undefined : findAddress(maps, address, search), (found) => found !== undefined);
+    return this.#options.map.has(address);
   }
 
   /**
@@ -48,7 +37,7 @@ export class VirtualAliases {
    * Rejects with TableError, or with ExpansionError when a limit is reached.
    */
   async expand(address: string): Promise<readonly string[]> {
-    const { recursionLimit, expansionLimit, addressLengthLimit } = this.#options;
+    const { map, recursionLimit, expansionLimit, addressLengthLimit } = this.#options;
     const addresses = [address];
     const settled = new Set<string>();
     for (let index = 0; index < addresses.length; index++) {
@@ -57,7 +46,7 @@ export class VirtualAliases {
         const current = addresses[index] as string;
         if (settled.has(current.toLowerCase())) break;
         if (steps >= recursionLimit) throw new ExpansionError(`nesting for ${address}`);
-        const [first, ...others] = await this.#once(current);
+        const [first, ...others] = (await map.find(current)) ?? [];
         if (first === undefined) break;
         for (const each of [first, ...others]) {
           if (each.length > addressLengthLimit) throw new ExpansionError(`result for ${address}`);
@@ -69,18 +58,5 @@ export class VirtualAliases {
       }
     }
     return addresses;
-  }
-
-  /** What one look-up gives; nothing where there is no entry. */
-  async #once(address: string): Promise<readonly string[]> {
-    const { maps, rewriter, search, propagate } = this.#options;
-    const found = await findAddress(maps, address, search);
-    if (!found) return [];
-    const { value, extension } = found;
-    const { local } = splitAddress(address);
-    const user = value.startsWith("@") ? local.slice(0, local.length - extension.length) : "";
-    const listed = parseAddressList(user + value);
-    if (listed.length === 0) throw new TableError("config", `the virtual alias for ${address} has no address in it`);
-    return listed.map(({ text }) => withExtension(rewriter.rewrite(text), propagate ? extension : ""));
   }
 }

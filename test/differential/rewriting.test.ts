@@ -1,0 +1,180 @@
+/**
+ * Addresses rewritten by Debian's Postfix and by us: the same messages, tables and parameters, envelopes
+ * and text compared byte for byte. Beside named cases, a generator makes headers, addresses and
+ * messages from a seed (POSTERN_SEED; the same each run unless it is set). Needs root and the package postfix.
+ */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { type CleanupPair, type GivenMessage, startCleanupPair, type Variant } from "../lab/cleanup-pair.ts";
+import { missing } from "../peers/place.ts";
+import { generatedMessages } from "./rewriting-cases.ts";
+
+const why = missing("postfix");
+
+const files = {
+  canonical: `
+bob@here.example        bob.jones@there.example
+carol                   carol.smith
+dave@old.example        dave@new.example
+dave@new.example        "dave d"@newest.example
+loop1@x.example         loop2@x.example
+loop2@x.example         loop1@x.example
+self@x.example          self@x.example
+many@x.example          first@x.example, second@x.example
+plus@x.example          target@x.example
+plus+tag@x.example      tagged@x.example
+"two words"@x.example   one.word@x.example
+host@x.example          host!user
+route@x.example         @r.example:route@y.example
+@moved.example          @here.example
+@all.example            catchall@x.example
+null@x.example          <>
+phrase@x.example        "A Phrase" <phrase@y.example> (comment)
+gr\u00fc\u00dfe@x.example  gr\u00fcn@y.example
+`,
+  sender: `
+bob@here.example        sender-bob@s.example
+@s.example              @t.example
+carol@x.example         carol@sender.example
+`,
+  recipient: `
+bob@here.example        rcpt-bob@r.example
+eve@x.example           eve@host.masked.example
+`,
+  patterns: `
+/^(.*)@(.*)\\.pattern\\.example$/  $1.$2@p.example
+/^odd@/                            even@p.example
+`,
+};
+
+const canonical_maps = "texthash:@DIRECTORY@/etc/canonical";
+const variants: Readonly<Record<string, Variant>> = {
+  plain: {},
+  canonical: { canonical_maps },
+  propagating: { canonical_maps, propagate_unmatched_extensions: "", recipient_delimiter: "+-" },
+  roles: {
+    canonical_maps: "regexp:@DIRECTORY@/etc/patterns",
+    sender_canonical_maps: "texthash:@DIRECTORY@/etc/sender",
+    recipient_canonical_maps: "texthash:@DIRECTORY@/etc/recipient",
+  },
+  classes: {
+    ...{ canonical_maps, canonical_classes: "envelope_sender, header_recipient" },
+    ...{ sender_canonical_maps: "texthash:@DIRECTORY@/etc/sender", sender_canonical_classes: "header_sender" },
+    ...{
+      recipient_canonical_maps: "texthash:@DIRECTORY@/etc/recipient",
+      recipient_canonical_classes: "envelope_recipient",
+    },
+  },
+  masquerade: {
+    masquerade_domains: "!keep.masked.example, Masked.example, x.example",
+    masquerade_exceptions: "root, eve",
+  },
+  everything: {
+    ...{ canonical_maps, masquerade_domains: "here.example x.example" },
+    masquerade_classes: "envelope_sender, envelope_recipient, header_sender, header_recipient",
+    ...{
+      recipient_canonical_maps: "texthash:@DIRECTORY@/etc/recipient",
+      remote_header_rewrite_domain: "remote.invalid",
+    },
+  },
+  rules: {
+    append_dot_mydomain: "yes",
+    swap_bangpath: "no",
+    allow_percent_hack: "no",
+    remote_header_rewrite_domain: "away.example",
+  },
+  bare: { append_at_myorigin: "no", canonical_maps, header_address_token_limit: "20" },
+};
+
+let pair: CleanupPair | undefined;
+before(async () => {
+  if (!why) pair = await startCleanupPair(variants, files);
+});
+after(() => pair?.stop());
+
+const whole = "Message-ID: <1@x>\r\nDate: Mon, 5 Jan 2026 09:00:00 +0000\r\n";
+
+function message(header: string, given: Partial<GivenMessage> = {}): GivenMessage {
+  const text = Buffer.from(`${whole}${header}\r\nbody\r\n`).toString("latin1");
+  return { client: "near", sender: "me@client.example", to: ["you@z.example"], text, ...given };
+}
+
+const lists = [
+  "a@b.example",
+  'root, Bob <bob>, c@d.example (C), "E F" <e>',
+  "bob, carol, dave@old.example, loop1@x.example, self@x.example, many@x.example",
+  "plus+tag@x.example, plus+other@x.example, carol+x, plus-y@x.example, bob+z",
+  '"two words"@x.example, two\\ words@x.example, "two words" <q@x.example>',
+  "user@moved.example, user+ext@moved.example, anybody@all.example, host@x.example, route@x.example",
+  "null@x.example, phrase@x.example, Null <null@x.example>",
+  "odd@q.example, a@b.pattern.example, a+b@c.pattern.example, carol@x.example",
+  "u@host.masked.example, u@keep.masked.example, u@a.keep.masked.example, root@h.x.example, eve@h.x.example, U@H.X.EXAMPLE",
+  "gr\u00fc\u00dfe@x.example, Gr\u00fc\u00dfe <bob>, =?utf-8?q?Gr=C3=BC=C3=9Fe?= <carol>",
+  "friends: bob, carol;, dave@old.example, undisclosed-recipients:;",
+  "site!user, a%b.example, <@r.example:a@b.example>, c@[192.0.2.1], d@localhost, e@host, f@x.example.",
+  "a b@c.example <d> e, (one) f (two) @ (three) g.example (four), <h (five) >",
+  "",
+  "<>",
+  "(only a comment)",
+  '"unclosed',
+  "a@, @b, @, a@@b, .@x, a..b@x, a.@x.example",
+  `"${"long ".repeat(60)}" <bob>`,
+  `${Array.from({ length: 12 }, (_, index) => `user${index}`).join(", ")}`,
+  "\tfolded <bob>,\r\n  carol,\r\n\t(a comment\r\n\tfolded) dave@old.example",
+];
+
+const fields = ["From", "To", "cc", "Reply-To", "Sender", "Resent-To", "Resent-Reply-To", "Errors-To", "X-Other"];
+
+function namedMessages(): GivenMessage[] {
+  const found = lists.map((list, index) => {
+    const name = fields[index % fields.length] as string;
+    return message(`From: bob\r\n${name}: ${list}\r\nTo: ${list}\r\n`, { client: index % 4 === 3 ? "far" : "near" });
+  });
+  const senders = [
+    "",
+    "bob",
+    "dave@old.example",
+    "carol+x",
+    "user@moved.example",
+    "u@host.masked.example",
+    "odd@q.example",
+  ];
+  senders.push(
+    "MAILER-DAEMON",
+    "null@x.example",
+    '"two words"@x.example',
+    "root@h.x.example",
+    "carol@x.example",
+    "eve@x.example",
+  );
+  for (const address of senders) found.push(message("", { sender: address, to: [address || "bob"] }));
+  found.push(
+    message("", { sender: "gr\u00fc\u00dfe@x.example", to: ["gr\u00fc\u00dfe@x.example", "bob", "many@x.example"] }),
+  );
+  return found;
+}
+
+async function compare(variant: string, messages: readonly GivenMessage[]): Promise<void> {
+  assert.ok(pair);
+  const theirs = await pair.theirs(variant, messages);
+  const ours = await pair.ours(variant, messages);
+  for (const [index, given] of messages.entries()) {
+    assert.deepEqual(
+      ours[index],
+      theirs[index],
+      `${variant}: ${JSON.stringify(given)}\n${pair.postfix.log().slice(-1500)}`,
+    );
+  }
+}
+
+for (const variant of Object.keys(variants)) {
+  test(`named messages come out the same: ${variant}`, { skip: why ?? false }, () => compare(variant, namedMessages()));
+}
+
+const seed = Number(process.env.POSTERN_SEED ?? 1);
+
+for (const [index, variant] of Object.keys(variants).entries()) {
+  test(`generated messages come out the same: ${variant}, seed ${seed}`, { skip: why ?? false }, () =>
+    compare(variant, generatedMessages(seed * 1000 + index, 40)),
+  );
+}
