@@ -76,7 +76,7 @@ async function showQueued(ids: readonly string[], shown: Shown, io: CommandIo): 
   }
   try {
     for (const id of ids) {
-      if (!/^[A-Za-z0-9_]+$/.test(id)) throw new Error(`bad mail queue id: ${id}`);
+      if (!/^[A-Za-z0-9_]+$/.test(id)) throw new Error(`bad mail queue ID: ${id}`);
       const entry = parseId(id) === undefined ? undefined : reader.find(id);
       if (!entry) throw notFound(id);
       await new Printer(io, shown, entry).print(reader.body(entry.envelope.id));

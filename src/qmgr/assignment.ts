@@ -9,7 +9,7 @@ interface AssignmentOptions {
   readonly log: Log;
   readonly route: (sender: string, recipient: string) => Answer<Route>;
   readonly deferTransports: readonly string[];
-  /** A flush has asked for this message: deferTransports does not hold it back. */
+  /** A flush has asked for this message, which was taken just now: deferTransports does not hold it back. */
   readonly lifted: (id: string) => boolean;
   /** What tells destinations apart. */
   readonly keyOf: (address: string, route: Route) => string;
@@ -30,12 +30,14 @@ export class Assignment {
   /** Calls `done` when every recipient has been placed: before this returns, where the tables answer at once. */
   assign(message: ActiveMessage, done: () => void): void {
     message.routing = true;
-    const { recipients } = message.envelope;
+    const { id, recipients } = message.envelope;
+    // A flush is over when all that was due has been taken, and tables may answer later than that.
+    const lifted = this.#options.lifted(id);
     if (recipients.length > 1) {
-      this.#assignAll(message, done);
+      this.#assignAll(message, lifted, done);
       return;
     }
-    const route = this.#routeOf(message, 0);
+    const route = this.#routeOf(message, 0, lifted);
     const placed = (found: Route): void => {
       this.#options.place(message, found, this.#options.keyOf(recipients[0]?.address ?? "", found), only);
       message.routing = false;
@@ -45,7 +47,7 @@ export class Assignment {
     else placed(route);
   }
 
-  #assignAll(message: ActiveMessage, done: () => void): void {
+  #assignAll(message: ActiveMessage, lifted: boolean, done: () => void): void {
     const order = nextHopOrder(message.envelope);
     const groups = new Map<string, { readonly route: Route; readonly indices: number[] }>();
     const put = (index: number, route: Route): void => {
@@ -57,7 +59,7 @@ export class Assignment {
     const routeFrom = (start: number): void => {
       for (let at = start; at < order.length; at++) {
         const index = order[at] ?? 0;
-        const route = this.#routeOf(message, index);
+        const route = this.#routeOf(message, index, lifted);
         if (route instanceof Promise) {
           void route.then((found) => {
             put(index, found);
@@ -75,16 +77,16 @@ export class Assignment {
   }
 
   /** Never throws or rejects: what cannot be routed is deferred. */
-  #routeOf(message: ActiveMessage, index: number): Answer<Route> {
+  #routeOf(message: ActiveMessage, index: number, lifted: boolean): Answer<Route> {
     const { id, sender, recipients, expired } = message.envelope;
     const address = recipients[index]?.address ?? "";
     if (address === "") return verdict("error", "5.1.3 null recipient address");
     if (expired) return verdict("retry", "4.7.0 message is administratively expired");
     try {
       const route = this.#options.route(sender, address);
-      if (!(route instanceof Promise)) return this.#unlessDeferred(id, route);
+      if (!(route instanceof Promise)) return lifted ? route : this.#unlessDeferred(route);
       return route.then(
-        (found) => this.#unlessDeferred(id, found),
+        (found) => (lifted ? found : this.#unlessDeferred(found)),
         (error) => this.#unroutable(id, address, error),
       );
     } catch (error) {
@@ -97,9 +99,8 @@ export class Assignment {
     return verdict("retry", "4.3.0 address resolver failure");
   }
 
-  #unlessDeferred(id: string, route: Route): Route {
-    const { deferTransports, lifted } = this.#options;
-    if (deferTransports.length === 0 || !deferTransports.includes(route.hop.transport) || lifted(id)) return route;
+  #unlessDeferred(route: Route): Route {
+    if (!this.#options.deferTransports.includes(route.hop.transport)) return route;
     return verdict("retry", "4.3.2 deferred transport");
   }
 }

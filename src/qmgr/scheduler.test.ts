@@ -423,6 +423,38 @@ test("defer_transports keeps mail until the queue is flushed", async () => {
   w.next().answer(ok);
 });
 
+test("a flush overrules defer_transports also where tables answer late", async () => {
+  const route = async (sender: string, recipient: string) => {
+    for (let turn = 0; turn < 4; turn++) await new Promise(setImmediate);
+    return byDomain(sender, recipient);
+  };
+  const w = await world({ conf: { defer_transports: "smtp" }, route });
+  w.scheduler.start();
+  await w.send("a@example.org", "b@example.com");
+  await w.send("a@example.org", "c@example.com", "d@other.example");
+  await quiet();
+  assert.equal(w.pending.length, 0);
+  await w.scheduler.flush("all");
+  await quiet();
+  assert.equal(w.pending.length, 3);
+});
+
+test("a flush overrules defer_transports also for a destination that was suspended", async () => {
+  const w = await world({
+    conf: { defer_transports: "smtp" },
+    transport: { smtp_initial_destination_concurrency: "1" },
+  });
+  w.scheduler.start();
+  for (const address of ["b@example.com", "c@example.com"]) await w.send("a@example.org", address);
+  for (let turn = 0; turn < 2; turn++) {
+    await quiet();
+    await w.scheduler.flush("all");
+    await quiet();
+    assert.equal(w.pending.length, 1, `flush ${turn}`);
+    w.next().answer(down);
+  }
+});
+
 test("a flush gives suspended destinations another chance", async () => {
   const w = await world({ transport: { smtp_initial_destination_concurrency: "1" } });
   w.scheduler.start();

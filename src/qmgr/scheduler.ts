@@ -61,6 +61,8 @@ export class Scheduler {
   #waitingForClose: (() => void)[] = [];
   /** What a flush has asked for: defer_transports does not hold it back. */
   #lifted: "all" | ReadonlySet<string> | undefined;
+  /** Flushes that the store has not answered. */
+  #flushing = 0;
 
   constructor(options: SchedulerOptions) {
     const { conf, clock, log, store, notify } = options;
@@ -167,12 +169,21 @@ export class Scheduler {
    */
   async flush(which: Parameters<QueueStore["flush"]>[0]): Promise<number> {
     const destination = typeof which === "object" && "destination" in which ? which.destination : undefined;
-    this.#dispatch.resumeAll(destination);
-    const count = await this.#store.flush(which);
-    if (destination === undefined)
-      this.#lifted = typeof which === "object" && "ids" in which ? new Set(which.ids) : "all";
-    this.#watch.look();
-    return count;
+    if (destination === undefined) this.#lift(typeof which === "object" && "ids" in which ? which.ids : "all");
+    this.#flushing++;
+    try {
+      // This looks into the store: what is flushed may be claimed before we hear that it was.
+      this.#dispatch.resumeAll(destination);
+      return await this.#store.flush(which);
+    } finally {
+      this.#flushing--;
+      this.#watch.look();
+    }
+  }
+
+  #lift(which: "all" | readonly string[]): void {
+    if (which === "all" || this.#lifted === "all") this.#lifted = "all";
+    else this.#lifted = new Set([...(this.#lifted ?? []), ...which]);
   }
 
   /** Credentials have changed: destinations that refused our login get another chance, with all their mail. */
@@ -228,7 +239,7 @@ export class Scheduler {
   }
 
   #looked(complete: boolean): void {
-    if (complete) this.#lifted = undefined;
+    if (complete && this.#flushing === 0) this.#lifted = undefined;
     if (this.#closing) queueMicrotask(() => this.#closeIfDone());
   }
 
