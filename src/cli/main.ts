@@ -29,6 +29,7 @@ const usageText = `usage: postern [-c config_directory] command
   reload        use the configuration as it is now
   status        is it running, and what is it doing
   check         say what is wrong, and how to mend it; ask the servers that mail goes to
+  try           send a small message to an address, and show what happens to it
   flush         try all deferred mail at once
   logrotate     begin a new log file
   postfix …     the same commands, for those who know them by that name
@@ -67,6 +68,7 @@ async function run(calledAs: string, args: readonly string[], io: CommandIo): Pr
     return problem || command === "" ? 64 : 0;
   }
   if (command === "check") return (await import("./check.ts")).check(rest, inDirectory);
+  if (command === "try") return (await import("./try.ts")).tryCommand(rest, inDirectory);
   if (command === "postfix") return run("postern", ["-c", directory, ...rest], io);
   const named = programs[command];
   if (named) return (await named())(rest, { ...inDirectory, args0: command });

@@ -4,6 +4,7 @@ import { memoryLog } from "../log/log.ts";
 import { openMemoryStore } from "../queue/memory-store.ts";
 import { ManualClock } from "../runtime/manual-clock.ts";
 import { controlPorts } from "./control-ports.ts";
+import { Followers } from "./follow.ts";
 import type { Relay } from "./relay.ts";
 
 /** Mail that waits, one message for each list of recipients; the ids by sender. */
@@ -48,8 +49,8 @@ test("postqueue -s tries mail for a site as fast_flush does, with no fast_flush_
     none: ["a@other.example", "site.example@other.example", "a@sub.site.example", "a@xsite.example"],
   });
   const relay = { flush: (which: Parameters<typeof store.flush>[0]) => store.flush(which) } as Relay;
-  assert.equal(await controlPorts(store, relay).flush({ site: "SITE.example" }), 2);
+  assert.equal(await controlPorts(store, relay, new Followers(new ManualClock())).flush({ site: "SITE.example" }), 2);
   const due = (await store.list(undefined, 10)).filter(({ nextAttempt_ms }) => nextAttempt_ms === 0);
   assert.deepEqual(due.map(({ envelope }) => envelope.sender).sort(), ["one", "two"]);
-  assert.equal(await controlPorts(store, relay).flush({}), 1);
+  assert.equal(await controlPorts(store, relay, new Followers(new ManualClock())).flush({}), 1);
 });

@@ -1,11 +1,12 @@
 import type { Log } from "../log/log.ts";
 import type { QueueStore } from "../queue/store.ts";
 import type { ControlPorts, OperatorPorts } from "./control.ts";
+import type { Followers } from "./follow.ts";
 import { type ChangeRequest, changePages, logChanged } from "./operate.ts";
 import type { Relay } from "./relay.ts";
 
 /** What commands may ask, answered by the store and the relay. */
-export function controlPorts(store: QueueStore, relay: Relay): ControlPorts {
+export function controlPorts(store: QueueStore, relay: Relay, followers: Followers): ControlPorts {
   return {
     list: (after, limit) => store.list(after, limit),
     async flush({ id, site }) {
@@ -13,6 +14,7 @@ export function controlPorts(store: QueueStore, relay: Relay): ControlPorts {
       if (site === undefined) return relay.flush("all");
       return flushSite(site, store, relay);
     },
+    follow: (messageId) => followers.follow(messageId),
     status: async () => ({ counts: await store.counts(), ...relay.figures }),
   };
 }

@@ -23,7 +23,13 @@ const entry = (id: string): QueueEntry => ({
 async function control(ports: Partial<ControlPorts> = {}) {
   const path = join(directory, `s${count++}`);
   const clock = new ManualClock();
-  const all: ControlPorts = { list: async () => [], flush: async () => 0, status: async () => ({}), ...ports };
+  const all: ControlPorts = {
+    list: async () => [],
+    flush: async () => 0,
+    status: async () => ({}),
+    follow: async function* () {},
+    ...ports,
+  };
   const listener = await startControl({ net: realNet, clock }, path, all);
   return { path, clock, listener };
 }

@@ -1,6 +1,7 @@
 import type { QueueEntry } from "../queue/store.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import type { Connection, Listener, Net } from "../runtime/net.ts";
+import type { FollowedLine } from "./follow.ts";
 import { type ChangeRequest, changeRequest } from "./operate.ts";
 
 /**
@@ -16,6 +17,8 @@ export type ControlRequest =
   | { readonly command: "list" }
   | { readonly command: "flush"; readonly id?: string; readonly site?: string }
   | { readonly command: "status" }
+  /** What is logged of the message with that Message-ID, from the first answer (`waiting`) on, until it has left. */
+  | { readonly command: "follow"; readonly messageId: string }
   | ({ readonly command: "change" } & ChangeRequest)
   /** A line for the mail log, from the command with that process id. */
   | { readonly command: "note"; readonly pid: number; readonly text: string };
@@ -25,6 +28,7 @@ export interface ControlPorts {
   /** The number of messages that are now due. */
   flush(which: { readonly id?: string; readonly site?: string }): Promise<number>;
   status(): Promise<object>;
+  follow(messageId: string): AsyncIterable<FollowedLine | { readonly waiting: true }>;
   readonly operator?: OperatorPorts;
 }
 
@@ -129,7 +133,9 @@ class ControlClient {
     }
   }
 
-  async #carryOut(request: Partial<Record<"command" | "id" | "site" | "pid" | "text", unknown>>): Promise<void> {
+  async #carryOut(
+    request: Partial<Record<"command" | "id" | "site" | "pid" | "text" | "messageId", unknown>>,
+  ): Promise<void> {
     const { command, id, site } = request;
     switch (command) {
       case "list":
@@ -140,6 +146,8 @@ class ControlClient {
       }
       case "status":
         return this.#write(await this.#ports.status());
+      case "follow":
+        return this.#follow(String(request.messageId));
       case "change":
         return this.#change(changeRequest(request));
       case "note":
@@ -156,6 +164,13 @@ class ControlClient {
       await this.#write(...page);
       after = page.at(-1)?.envelope.id;
     } while (after !== undefined && this.#state !== "gone");
+  }
+
+  async #follow(messageId: string): Promise<void> {
+    for await (const value of this.#ports.follow(messageId)) {
+      await this.#write(value);
+      if (this.#state === "gone") return;
+    }
   }
 
   /** A command that is interrupted stops what it asked for, at the end of a page. */

@@ -19,6 +19,7 @@ import { type Configuration, configure } from "./configuration.ts";
 import { type ControlPorts, startControl } from "./control.ts";
 import { controlPorts, operatorPorts } from "./control-ports.ts";
 import { exposedCredentials } from "./exposed-credentials.ts";
+import { Followers } from "./follow.ts";
 import { ownerLock, ownerLocks, releaseGoneOwners, removeGoneLocks } from "./gone-owners.ts";
 import { gatherMaterials } from "./materials.ts";
 import type { RelayConf } from "./params.ts";
@@ -106,7 +107,8 @@ class RelayProcess {
     const { files, clock } = runtime;
     const configuration = configure(message.conf);
     const { conf } = configuration;
-    const { log, flush } = await openLog(runtime, configuration, message);
+    const followers = new Followers(clock);
+    const { log, flush } = await openLog(runtime, configuration, message, followers);
     const fail = failure(log, flush);
     processes.onBug((error) => fail(bugText(error), exit.software));
     const { materials, problems } = await gatherMaterials(runtime, configuration, log);
@@ -162,7 +164,7 @@ class RelayProcess {
       queueDirectory: paths.queue,
       failed: broken,
     });
-    const ports = controlPorts(store, relay);
+    const ports = controlPorts(store, relay, followers);
     const control = await takeControl(runtime, `${paths.public}/control`, 0o666, message.generation, ports);
     const operated = { ...ports, operator: operatorPorts(store, relay, log) };
     const operator = await takeControl(runtime, paths.operatorSocket, 0o600, message.generation, operated);
@@ -343,6 +345,7 @@ async function openLog(
   { clock, host }: Runtime,
   configuration: Configuration,
   message: Begin,
+  followers: Followers,
 ): Promise<{ log: Log; flush: () => Promise<void> }> {
   const { conf } = configuration;
   const form = new PostfixForm(conf.myhostname.split(".")[0] || host.name(), (time_ms) =>
@@ -350,7 +353,7 @@ async function openLog(
   );
   const make = (sink: LogSink): Log =>
     createLog({
-      sink,
+      sink: followers.tap(sink),
       now: () => clock.now(),
       service: "relay",
       slot: processes.pid,

@@ -64,6 +64,8 @@ export interface Files {
   makeDirectory(path: string, mode?: number): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   remove(path: string): Promise<void>;
+  /** An empty one. */
+  removeDirectory(path: string): Promise<void>;
   chmod(path: string, mode: number): Promise<void>;
   chown(path: string, uid: number, gid: number): Promise<void>;
   realPath(path: string): Promise<string>;
@@ -153,6 +155,7 @@ export const realFiles: Files = {
   makeDirectory: (path, mode) => fs.mkdir(path, mode),
   rename: (from, to) => fs.rename(from, to),
   remove: (path) => fs.unlink(path),
+  removeDirectory: (path) => fs.rmdir(path),
   chmod: (path, mode) => fs.chmod(path, mode),
   chown: (path, uid, gid) => fs.chown(path, uid, gid),
   realPath: (path) => fs.realpath(path),
