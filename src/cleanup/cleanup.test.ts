@@ -232,6 +232,67 @@ test("headers of clients elsewhere are left alone, unless remote_header_rewrite_
   assert.match(await bodyOf(remote), /^From: bob@away\.invalid\r\nTo: robert@there\.example\r\nMessage-Id: /);
 });
 
+const copying = {
+  conf: {
+    always_bcc: "archive",
+    sender_bcc_maps: "hash:b",
+    recipient_bcc_maps: "hash:b",
+    virtual_alias_maps: "hash:v",
+  },
+  tables: {
+    "hash:b": { "me@client.example": "outgoing@x.example", "you@there.example": "incoming", broken: "" },
+    "hash:v": { "archive@here.example": "vault@x.example" },
+  },
+};
+
+for (const later of [false, true]) {
+  test(`copies go where the tables say, ${later ? "when they answer" : "at once"}, and nobody hears of them`, async () => {
+    const { envelope } = only(await through({ ...copying, later }, {}, "\r\n"));
+    assert.deepEqual(
+      envelope.recipients.map(({ address, original, notify }) => [address, original, notify]),
+      [
+        ["you@there.example", "you@there.example", undefined],
+        ["outgoing@x.example", "outgoing@x.example", ["NEVER"]],
+        ["incoming@here.example", "incoming@here.example", ["NEVER"]],
+        ["vault@x.example", "archive@here.example", ["NEVER"]],
+      ],
+    );
+  });
+}
+
+test("notifications are not copied, and a table of copies that cannot tell refuses the message for now", async () => {
+  const notice = only(await through(copying, { service: "bounce" }, "\r\n"));
+  assert.equal(notice.envelope.recipients.length, 1);
+  const result = await through({ ...copying, tables: { "hash:b": new TableError("retry", "away") } }, {}, "\r\n");
+  assert.ok(result.kind === "reject");
+  assert.equal(result.reply.code, 451);
+});
+
+test("two recipients that become one are both accounted for, unless enable_original_recipient says no", async () => {
+  const options = {
+    conf: { virtual_alias_maps: "hash:v" },
+    tables: { "hash:v": { "a@x.example": "c@x.example", "b@x.example": "C@x.example" } },
+  };
+  const originals = async (cleanup: Readonly<Record<string, string>>) => {
+    const to = ["a@x.example", "b@x.example", "A@x.example"];
+    return only(await through({ ...options, cleanup }, { to }, "\r\n")).envelope.recipients.map(
+      (each) => each.original,
+    );
+  };
+  assert.deepEqual(await originals({}), ["a@x.example", "b@x.example"]);
+  assert.deepEqual(await originals({ enable_original_recipient: "no" }), ["a@x.example"]);
+  assert.deepEqual(await originals({ enable_original_recipient: "no", duplicate_filter_limit: "1" }), ["a@x.example"]);
+});
+
+test("beyond duplicate_filter_limit, duplicates are not recognised", async () => {
+  const to = ["a@x.example", "b@x.example", "b@x.example", "a@x.example"];
+  const { envelope } = only(await through({ cleanup: { duplicate_filter_limit: "1" } }, { to }, "\r\n"));
+  assert.deepEqual(
+    envelope.recipients.map(({ address }) => address),
+    ["a@x.example", "b@x.example", "b@x.example"],
+  );
+});
+
 test("a canonical map that cannot tell refuses the message for now", async () => {
   const tables = { "hash:c": new TableError("retry", "server away") };
   for (const header of ["", "From: a@b.example\r\n"]) {

@@ -165,8 +165,13 @@ export class CleanupMessage {
     const { id, arrival_ms, local, fullName = "", recipients, origin } = input;
     this.#input = input;
     this.#options = options;
-    const emptyRecipient = conf.empty_address_recipient;
-    this.#envelopes = new Envelopes({ id, recipients, router, emptyRecipient, log, nextId: () => store.nextId() });
+    const sender = this.#findSender();
+    this.#envelopes = new Envelopes({
+      ...{ id, sender, recipients, router, log, nextId: () => store.nextId() },
+      emptyRecipient: conf.empty_address_recipient,
+      copies: origin.service !== "bounce",
+      duplicates: { byOriginal: conf.enable_original_recipient, limit: conf.duplicate_filter_limit },
+    });
     const fromProgram = origin.service === "pickup";
     this.#lineEnds = fromProgram ? new LineEnds() : undefined;
     this.#body = new BodyAssembly(async () => (await this.#envelopes.all()).map(() => store.beginBody()));
@@ -183,7 +188,11 @@ export class CleanupMessage {
       endOfFields: () => this.#endHeader(),
     });
     this.#addReceived(date);
-    this.#next(() => this.#findSender());
+    this.#next(() =>
+      chain(sender, (found) => {
+        this.#subject.sender = found;
+      }),
+    );
   }
 
   /**
@@ -234,13 +243,15 @@ export class CleanupMessage {
     }
   }
 
-  #findSender(): Answer<void> {
+  /** Rejects, but does not throw. */
+  #findSender(): Answer<string> {
     const { router } = this.#options;
     const written = router.rewriter.rewrite(this.#input.sender);
-    const completed = isMailerDaemon(written, router.rewriter) ? "" : written;
-    return chain(router.canonicalMaps.envelope("envelope_sender", completed), (sender) => {
-      this.#subject.sender = sender;
-    });
+    try {
+      return router.canonicalMaps.envelope("envelope_sender", isMailerDaemon(written, router.rewriter) ? "" : written);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   #conclude(): Answer<CleanupResult> {

@@ -23,11 +23,24 @@ export interface PlannedEnvelope {
 
 export interface EnvelopesOptions {
   readonly id: string;
+  /** Canonical. */
+  readonly sender: Answer<string>;
   readonly recipients: readonly CleanupRecipient[];
   readonly router: Router;
   readonly emptyRecipient: string;
+  /** Automatic copies are made: for what comes in from outside, not for notifications. */
+  readonly copies: boolean;
+  readonly duplicates: DuplicateRules;
   readonly log: Log;
   nextId(): string;
+}
+
+/** When one recipient is the same as another. */
+export interface DuplicateRules {
+  /** enable_original_recipient: what they were before counts, too. */
+  readonly byOriginal: boolean;
+  /** duplicate_filter_limit; 0 for none. */
+  readonly limit: number;
 }
 
 /** A recipient with what it has become. */
@@ -49,20 +62,43 @@ export class Envelopes {
 
   constructor(options: EnvelopesOptions) {
     this.#options = options;
-    const all = options.recipients.map((given) => {
-      try {
-        return this.#expand(given);
-      } catch (error) {
-        return Promise.reject(error);
-      }
-    });
+    const all: Answer<ExpandedRecipient | undefined>[] = options.recipients.map((given) =>
+      caught(() => this.#expand(given)),
+    );
+    if (options.copies && !options.router.copies.none) {
+      all.push(...this.#copies(all));
+    }
     if (all.some((each) => each instanceof Promise)) {
-      this.#expanded = Promise.all(all);
+      this.#expanded = Promise.all(all).then((each) => each.filter((one) => one !== undefined));
       // all() hands the failure on; nobody may ever ask, when the client goes before.
       this.#expanded.catch(() => {});
     } else {
-      this.#expanded = all as ExpandedRecipient[];
+      this.#expanded = (all as readonly (ExpandedRecipient | undefined)[]).filter((one) => one !== undefined);
     }
+  }
+
+  /** Copies for the sender's mail, for each recipient's, and for all mail. */
+  #copies(recipients: readonly Answer<ExpandedRecipient | undefined>[]): Answer<ExpandedRecipient | undefined>[] {
+    const { sender, router } = this.#options;
+    const { copies } = router;
+    const copyTo = (address: string | undefined) => (address === undefined ? undefined : this.#copy(address));
+    return [
+      caught(() => chain(sender, (each) => chain(copies.ofSender(each), copyTo))),
+      ...recipients.map((recipient) =>
+        caught(() => chain(recipient, (each) => each && chain(copies.ofRecipient(each.canonical), copyTo))),
+      ),
+      caught(() => copyTo(copies.always)),
+    ];
+  }
+
+  /** Nobody is told what becomes of a copy. */
+  #copy(address: string): Answer<ExpandedRecipient> {
+    const { router } = this.#options;
+    const completed = router.rewriter.rewrite(address);
+    return chain(router.canonicalMaps.envelope("envelope_recipient", completed), (canonical) => {
+      const given: CleanupRecipient = { address: canonical, notify: ["NEVER"], orcpt: undefined };
+      return chain(expandRecipient(router, canonical), (expanded) => ({ given, canonical, expanded }));
+    });
   }
 
   /** The same each time, so that ids are drawn once. Rejects with what expandRecipient throws. */
@@ -82,13 +118,13 @@ export class Envelopes {
 
   #plan(expanded: readonly ExpandedRecipient[]): readonly PlannedEnvelope[] {
     if (this.#planned) return this.#planned;
-    const byOwner = grouped(expanded);
+    const byOwner = grouped(expanded, this.#options.duplicates);
     // The message keeps its id for the recipients that keep its sender, where there are any.
     const lists = [...byOwner.keys()].filter((owner) => owner !== undefined);
     const owners = byOwner.has(undefined) ? [undefined, ...lists] : lists;
     this.#planned = owners.map((owner, index) => {
       const id = index === 0 ? this.#options.id : this.#options.nextId();
-      return { id, owner, recipients: [...(byOwner.get(owner)?.values() ?? [])] };
+      return { id, owner, recipients: byOwner.get(owner) ?? [] };
     });
     for (const other of this.#planned.slice(1)) this.#logForwarded(other);
     return this.#planned;
@@ -102,18 +138,51 @@ export class Envelopes {
   }
 }
 
-/** By owner, then by address in any case: the first of several equal recipients stays. */
-function grouped(all: readonly ExpandedRecipient[]): Map<string | undefined, Map<string, Recipient>> {
-  const byOwner = new Map<string | undefined, Map<string, Recipient>>();
+/** A look-up that fails at once fails like one that fails later. */
+function caught<T>(ask: () => Answer<T>): Answer<T> {
+  try {
+    return ask();
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+/** By owner; of several recipients that are the same, in any case, the first stays. */
+function grouped(all: readonly ExpandedRecipient[], rules: DuplicateRules): Map<string | undefined, Recipient[]> {
+  const byOwner = new Map<string | undefined, Recipient[]>();
+  const known = new KnownRecipients(rules);
   for (const { given, canonical, expanded } of all) {
-    for (const { address, owner } of expanded) {
-      const known = byOwner.get(owner) ?? new Map<string, Recipient>();
-      byOwner.set(owner, known);
-      const folded = address.toLowerCase();
-      if (!known.has(folded)) known.set(folded, newRecipient(given, canonical, address, owner));
+    for (const { address, owner, aliased } of expanded) {
+      const recipient = newRecipient(given, canonical, address, owner);
+      if (!known.isNew(recipient, owner, aliased)) continue;
+      const group = byOwner.get(owner);
+      if (group) group.push(recipient);
+      else byOwner.set(owner, [recipient]);
     }
   }
   return byOwner;
+}
+
+class KnownRecipients {
+  readonly #rules: DuplicateRules;
+  readonly #keys = new Set<string>();
+  #count = 0;
+
+  constructor(rules: DuplicateRules) {
+    this.#rules = rules;
+  }
+
+  /** What local aliases gave is compared by address alone: two names of a list do not double it. */
+  isNew({ address, original, orcpt, notify }: Recipient, owner: string | undefined, aliased: boolean): boolean {
+    const { byOriginal, limit } = this.#rules;
+    const plain = [owner, address].join("\n").toLowerCase();
+    const whole = byOriginal ? [plain, original, orcpt, notify].join("\n").toLowerCase() : plain;
+    if (this.#keys.has(aliased ? plain : whole)) return false;
+    if (limit > 0 && this.#count >= limit) return true;
+    this.#count++;
+    this.#keys.add(plain).add(whole);
+    return true;
+  }
 }
 
 /**

@@ -34,6 +34,17 @@ export const cleanupParams = {
     since: "0.1",
     doc: "A whole header, such as To: undisclosed-recipients:;, for messages without To: and Cc:, where missing headers are added.",
   }),
+  enable_original_recipient: bool({
+    default: "yes",
+    since: "0.1",
+    doc: "Keep an address twice that two recipients have become, so that either is accounted for; no: once. The server gets the message once in any case.",
+  }),
+  duplicate_filter_limit: int({
+    default: "1000",
+    min: 0,
+    since: "0.1",
+    doc: "How many recipients of a message are remembered to recognise duplicates; 0: all.",
+  }),
   smtputf8_autodetect_classes: words({
     of: ["sendmail", "smtpd", "qmqpd", "forward", "bounce", "notify", "verify", "all"],
     default: "sendmail, verify",

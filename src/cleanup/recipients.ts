@@ -7,6 +7,8 @@ export interface Expanded {
   readonly address: string;
   /** The sender that mail to it gets in place of its own: it was reached through a list with an owner- alias. */
   readonly owner: string | undefined;
+  /** A local alias gave it. */
+  readonly aliased: boolean;
 }
 
 /** Aliases behind aliases. */
@@ -32,7 +34,7 @@ export function expandRecipient(router: Router, address: string): Answer<readonl
   const canonical = router.canonical(address);
   if (canonical instanceof Promise) return new Expansion(router).of(address);
   if (canonical.localName === undefined || router.aliases.empty) {
-    return [{ address: canonical.address, owner: undefined }];
+    return [{ address: canonical.address, owner: undefined, aliased: false }];
   }
   return new Expansion(router).of(address);
 }
@@ -60,12 +62,13 @@ class Expansion {
   async #localAliases(given: string, owner: string | undefined, via: readonly string[]): Promise<void> {
     const { address, localName } = await this.#router.canonical(given);
     const name = localName?.toLowerCase();
-    if (name === undefined || via.includes(name) || via.length >= deepest) return this.#keep(address, owner);
+    if (name === undefined || via.includes(name) || via.length >= deepest)
+      return this.#keep(address, owner, via.length > 0);
     const step = `${name}\n${owner ?? ""}`;
     if (this.#begun.has(step)) return;
     this.#begun.add(step);
     const entry = await this.#router.aliases.find(name);
-    if (!entry || entry.refused || entry.addresses.length === 0) this.#keep(address, owner);
+    if (!entry || entry.refused || entry.addresses.length === 0) this.#keep(address, owner, via.length > 0);
     if (!entry) return;
     const next = [...via, name, entry.name];
     const { canonicalMaps } = this.#router;
@@ -75,10 +78,10 @@ class Expansion {
     }
   }
 
-  #keep(address: string, owner: string | undefined): void {
+  #keep(address: string, owner: string | undefined, aliased: boolean): void {
     const once = `${address.toLowerCase()}\n${owner ?? ""}`;
     if (this.#found.has(once)) return;
     if (this.#found.size >= most) throw new ExpansionError(`more than ${most} addresses`);
-    this.#found.set(once, { address, owner });
+    this.#found.set(once, { address, owner, aliased });
   }
 }

@@ -153,6 +153,21 @@ export const routingParams = {
     since: "0.1",
     doc: "With a domain here, headers of all clients are rewritten; incomplete addresses in those of clients outside local_header_rewrite_clients get this domain. Empty: those headers are left as they are.",
   }),
+  always_bcc: text({
+    default: "",
+    since: "0.1",
+    doc: "An address that gets a copy of every message that comes in from clients and from sendmail.",
+  }),
+  sender_bcc_maps: tables({
+    default: "",
+    since: "0.1",
+    doc: "Tables that say, for a sender, who gets a copy of its mail: one address. Looked up as user+extension@domain, user@domain, user (in local domains) and @domain.",
+  }),
+  recipient_bcc_maps: tables({
+    default: "",
+    since: "0.1",
+    doc: "Tables that say, for a recipient, who gets a copy of its mail; like sender_bcc_maps.",
+  }),
   append_at_myorigin: bool({
     default: "yes",
     since: "0.1",

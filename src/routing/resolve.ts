@@ -7,6 +7,7 @@ import { AddressMap } from "./address-map.ts";
 import { Aliases } from "./aliases.ts";
 import { chain } from "./answer.ts";
 import { Canonical } from "./canonical.ts";
+import { Copies } from "./copies.ts";
 import { DomainList, type DomainListSources } from "./domain-list.ts";
 import { type AddressSearch, findAddress } from "./find-address.ts";
 import type { IncludedText } from "./include.ts";
@@ -49,6 +50,7 @@ export class Router {
   /** Completes addresses in the headers of clients elsewhere (remote_header_rewrite_domain); undefined where those are left alone. */
   readonly remoteRewriter: Rewriter | undefined;
   readonly canonicalMaps: Canonical;
+  readonly copies: Copies;
   readonly aliases: Aliases;
   readonly virtualAliases: VirtualAliases;
   readonly #conf: RoutingConf;
@@ -105,6 +107,10 @@ export class Router {
       recursionLimit: conf.virtual_alias_recursion_limit,
       expansionLimit: conf.virtual_alias_expansion_limit,
       addressLengthLimit: conf.virtual_alias_address_length_limit,
+    });
+    this.copies = new Copies({
+      ...{ sender: maps(conf.sender_bcc_maps), recipient: maps(conf.recipient_bcc_maps) },
+      ...{ always: conf.always_bcc, search: this.#search },
     });
     this.canonicalMaps = new Canonical({
       conf,

@@ -11,6 +11,28 @@ import { generatedMessages } from "./rewriting-cases.ts";
 
 const why = missing("postfix");
 
+const virtual = `
+bob@here.example        robert@v.example, carol, BOB@here.example
+carol                   dave@old.example
+@old.example            @older.example
+many@x.example          m1@v.example m2@v.example,m3@v.example
+deep@x.example          deep+x@y.example
+deep+x@y.example        "deep (deeper)" <deepest+y@z.example> (z)
+ring@x.example          ring2@x.example
+ring2@x.example         ring@x.example
+wide@x.example          w1@x.example, w2@x.example, w3@x.example, w4@x.example, w5@x.example, w6@x.example
+long@x.example          ${"l".repeat(60)}@x.example
+eve@x.example           "eve e"@x.example
+root                    "|not a command", /not/a/file
+`;
+const copies = `
+bob@here.example        copy+bob@x.example
+carol                   carol+copy
+@x.example              @copied.example
+dave@old.example        bob
+"two words"@x.example   twice@x.example, not a list
+`;
+
 const files = {
   canonical: `
 bob@here.example        bob.jones@there.example
@@ -41,6 +63,8 @@ carol@x.example         carol@sender.example
 bob@here.example        rcpt-bob@r.example
 eve@x.example           eve@host.masked.example
 `,
+  virtual,
+  copies,
   patterns: `
 /^(.*)@(.*)\\.pattern\\.example$/  $1.$2@p.example
 /^odd@/                            even@p.example
@@ -76,6 +100,18 @@ const variants: Readonly<Record<string, Variant>> = {
       recipient_canonical_maps: "texthash:@DIRECTORY@/etc/recipient",
       remote_header_rewrite_domain: "remote.invalid",
     },
+  },
+  copies: {
+    ...{ always_bcc: "everything", sender_bcc_maps: "texthash:@DIRECTORY@/etc/copies", canonical_maps },
+    ...{
+      recipient_bcc_maps: "texthash:@DIRECTORY@/etc/copies",
+      virtual_alias_maps: "texthash:@DIRECTORY@/etc/virtual",
+    },
+  },
+  virtual: {
+    ...{ virtual_alias_maps: "texthash:@DIRECTORY@/etc/virtual", enable_original_recipient: "no" },
+    ...{ recipient_delimiter: "+-", virtual_alias_recursion_limit: "20", virtual_alias_address_length_limit: "60" },
+    ...{ virtual_alias_expansion_limit: "5" },
   },
   rules: {
     append_dot_mydomain: "yes",
@@ -125,29 +161,25 @@ const lists = [
 
 const fields = ["From", "To", "cc", "Reply-To", "Sender", "Resent-To", "Resent-Reply-To", "Errors-To", "X-Other"];
 
-function namedMessages(): GivenMessage[] {
-  const found = lists.map((list, index) => {
-    const name = fields[index % fields.length] as string;
-    return message(`From: bob\r\n${name}: ${list}\r\nTo: ${list}\r\n`, { client: index % 4 === 3 ? "far" : "near" });
-  });
-  const senders = [
-    "",
-    "bob",
-    "dave@old.example",
-    "carol+x",
-    "user@moved.example",
-    "u@host.masked.example",
-    "odd@q.example",
-  ];
-  senders.push(
+const addresses = [
+  ...["", "bob", "dave@old.example", "carol+x", "user@moved.example", "u@host.masked.example", "odd@q.example", "root"],
+  ...[
     "MAILER-DAEMON",
     "null@x.example",
     '"two words"@x.example',
     "root@h.x.example",
     "carol@x.example",
     "eve@x.example",
-  );
-  for (const address of senders) found.push(message("", { sender: address, to: [address || "bob"] }));
+  ],
+  ...["deep@x.example", "many@x.example", "ring@x.example", "wide@x.example", "long@x.example", "many-y@x.example"],
+];
+
+function namedMessages(): GivenMessage[] {
+  const found = lists.map((list, index) => {
+    const name = fields[index % fields.length] as string;
+    return message(`From: bob\r\n${name}: ${list}\r\nTo: ${list}\r\n`, { client: index % 4 === 3 ? "far" : "near" });
+  });
+  for (const address of addresses) found.push(message("", { sender: address, to: [address || "bob"] }));
   found.push(
     message("", { sender: "gr\u00fc\u00dfe@x.example", to: ["gr\u00fc\u00dfe@x.example", "bob", "many@x.example"] }),
   );

@@ -226,7 +226,8 @@ async function throughOurs(variant: Variant, directory: string, messages: readon
   return outcomes;
 }
 
-async function ourCleanup(written: Readonly<Record<string, string>>): Promise<Cleanup> {
+async function ourCleanup(given: Readonly<Record<string, string>>): Promise<Cleanup> {
+  const written: Record<string, string> = { local_transport: "smtp:[127.0.0.1]", virtual_alias_domains: "", ...given };
   const conf = {
     ...defaults(globalParams, written),
     ...defaults(routingParams, written),
