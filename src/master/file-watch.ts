@@ -99,7 +99,7 @@ export class FileWatch {
 
   /** A look that is due sooner stays: in a busy directory (the mail log beside the tables) notices come all the time. */
   #look(delay_ms: number): void {
-    if (this.#closed || this.#looking) return;
+    if (this.#closed || this.#looking || this.#followed.size === 0) return;
     const due_ms = this.#clock.monotonic() + delay_ms;
     if (this.#timer && this.#due_ms <= due_ms) return;
     this.#timer?.cancel();

@@ -22,9 +22,10 @@ function setUp(first: Partial<FileSystemFacts> | Error, more: { reusable?: numbe
   const look = async (next: Partial<FileSystemFacts> | Error) => {
     disk.now = next;
     clock.advance(2000);
+    space.refresh();
     await new Promise((resolve) => setImmediate(resolve));
   };
-  return { space, clock, log, look };
+  return { space, clock, log, disk, look };
 }
 
 test("mail is refused under half again the largest message, and taken again above it; both are said once", async () => {
@@ -72,8 +73,31 @@ test("where it cannot be told, what was known stays, and that is said once", asy
   space.close();
 });
 
+test("nothing wakes while there is room; while there is none, it is looked for", async () => {
+  const { space, clock, look } = setUp({ free_bytes: 9999 });
+  await space.start();
+  assert.equal(clock.next_ms, undefined);
+  await look({ free_bytes: 1 });
+  assert.notEqual(clock.next_ms, undefined);
+  await look({ free_bytes: 9999 });
+  assert.equal(clock.next_ms, undefined);
+  space.close();
+});
+
+test("a figure that is not fresh is renewed by the question", async () => {
+  const { space, clock, disk } = setUp({ free_bytes: 9999 });
+  await space.start();
+  disk.now = { free_bytes: 1 };
+  assert.equal(space.enough, true);
+  clock.advance(2000);
+  assert.equal(space.enough, true);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(space.enough, false);
+  space.close();
+});
+
 test("closing leaves no timer", async () => {
-  const { space, clock } = setUp({ free_bytes: 9999 });
+  const { space, clock } = setUp({ free_bytes: 1 });
   await space.start();
   space.close();
   assert.equal(clock.next_ms, undefined);

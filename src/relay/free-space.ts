@@ -2,7 +2,7 @@ import type { Log } from "../log/log.ts";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { errorCode, type Files } from "../runtime/files.ts";
 
-/** How often the file system is asked. In between, what it said last counts. */
+/** How often the file system is asked at most. In between, what it said last counts. */
 const interval_ms = 2000;
 
 /** How much of the disk a message may take for each of its bytes, at worst: in the log, in the file, and in pages partly filled. */
@@ -14,9 +14,10 @@ const leastInodes = 16;
 /**
  * Whether there is room for another message: half again as much as the largest one
  * may have, or queue_minfree if that is more (Postfix: mail_queue.c). What the queue's files have free inside counts, since they
- * do not shrink when mail has gone. Asked for each message, so it is answered at once from a figure that is renewed
- * every two seconds, and at once when what was taken since then may have used it up: within two seconds a
- * fast client fills more than the reserve, and without it the queue could not even note that mail has gone.
+ * do not shrink when mail has gone. Asked for each message, so it is answered at once, from a figure that is renewed
+ * when a client connects or a message comes and it is older than two seconds, and when what was taken since then may have used it up: within two seconds a
+ * fast client fills more than the reserve, and without it the queue could not even note that mail has gone. While there is
+ * room and nobody asks, nothing is done; while there is none, it looks by itself.
  */
 export class FreeSpace {
   readonly #files: Files;
@@ -29,6 +30,7 @@ export class FreeSpace {
   /** What the messages since the last look may have taken beyond the reserve before it is looked again. */
   #spare_bytes = 0;
   #looking = false;
+  #looked_ms = 0;
   #timer: Timer | undefined;
   #closed = false;
   #blind = false;
@@ -53,7 +55,13 @@ export class FreeSpace {
   }
 
   get enough(): boolean {
+    this.refresh();
     return this.#enough;
+  }
+
+  /** Somebody is about to ask. */
+  refresh(): void {
+    if (this.#clock.monotonic() - this.#looked_ms >= interval_ms && !this.#closed) void this.#look();
   }
 
   /** A message of this size was taken. */
@@ -79,7 +87,9 @@ export class FreeSpace {
       this.#blind = true;
     }
     this.#looking = false;
-    if (!this.#closed) this.#timer = this.#clock.after(interval_ms, () => void this.#look(), { idle: true });
+    this.#looked_ms = this.#clock.monotonic();
+    if (!this.#enough && !this.#closed)
+      this.#timer = this.#clock.after(interval_ms, () => void this.#look(), { idle: true });
   }
 
   async #measure(): Promise<void> {

@@ -13,13 +13,14 @@ import { readInclude } from "../routing/include.ts";
 import { Router } from "../routing/resolve.ts";
 import type { AddressClass, Refusal } from "../routing/router.ts";
 import { findAccountById } from "../runtime/accounts.ts";
-import type { Listener } from "../runtime/net.ts";
+import type { Connection, Listener } from "../runtime/net.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { SmtpClient } from "../smtp/client.ts";
 import { ClientLimits } from "../smtpd/limits.ts";
 import type { RecipientFacts, SmtpdPorts } from "../smtpd/ports.ts";
 import { SmtpServer } from "../smtpd/server.ts";
 import type { Answer } from "../table/maps.ts";
+import { staleGrace_ms } from "../table/table-set.ts";
 import { TlsPolicies } from "../tls/policy.ts";
 import type { Configuration, SmtpdService, SmtpTransport } from "./configuration.ts";
 import type { FlushWhich } from "./flush.ts";
@@ -150,11 +151,15 @@ export class Relay {
     await this.#space.start();
     for (const [service, server] of this.#servers) {
       for (const { fd } of sockets.filter(({ line }) => line === service.service.line)) {
-        this.#listeners.push(await this.#parts.runtime.net.listen({ fd }, (connection) => server.take(connection)));
+        const taken = (connection: Connection): void => {
+          this.#space.refresh();
+          server.take(connection);
+        };
+        this.#listeners.push(await this.#parts.runtime.net.listen({ fd }, taken));
       }
     }
     this.#pickup.start();
-    this.#watchStaleness();
+    this.#lookForStale();
   }
 
   /** Scheduling begins; `state` is what a predecessor knew of destinations. */
@@ -216,12 +221,14 @@ export class Relay {
   /** New bytes of a table's file. False: they cannot be used. */
   async replaceTable(path: string, snapshot: { bytes: Buffer; mtime_ms: number }): Promise<boolean> {
     const used = await this.#parts.materials.tables.replace(path, snapshot);
+    this.#lookForStale();
     if (used) await this.scheduler.loginsChanged();
     return used;
   }
 
   sourceChanged(path: string, mtime_ms: number): void {
     this.#parts.materials.tables.sourceChanged(path, mtime_ms);
+    this.#lookForStale();
   }
 
   get figures(): object {
@@ -262,13 +269,17 @@ export class Relay {
     await this.#parts.store.close();
   }
 
-  #watchStaleness(): void {
+  /** Says which indexes are older than their sources; where that is too new to be said, it is looked at again when it is not. */
+  #lookForStale(): void {
     const { runtime, materials, log } = this.#parts;
-    const look = (): void => {
-      for (const text of materials.tables.stale(runtime.clock.now())) log.warning(text);
-      this.#staleTimer = runtime.clock.after(staleInterval_ms, look, { idle: true });
-    };
-    look();
+    this.#staleTimer?.cancel();
+    if (this.#endedOnce) return;
+    const now_ms = runtime.clock.now();
+    for (const text of materials.tables.stale(now_ms)) log.warning(text);
+    const next_ms = materials.tables.nextStale_ms();
+    if (next_ms === undefined) return;
+    const wait_ms = Math.min(Math.max(next_ms - now_ms, 0), staleGrace_ms);
+    this.#staleTimer = runtime.clock.after(wait_ms, () => this.#lookForStale(), { idle: true });
   }
 
   #server(service: SmtpdService, submission: SubmissionParts, isOwn: (address: string) => boolean): SmtpServer {
@@ -335,7 +346,6 @@ export class Relay {
 }
 
 const stalledSession_ms = 3000;
-const staleInterval_ms = 1000;
 const wakeInterval_ms = 1000;
 
 function recipientFacts(

@@ -108,6 +108,11 @@ export class Tables {
     return this.#set.stale(now_ms);
   }
 
+  /** When stale() may next have something to say, as things are; undefined: not before something changes. */
+  nextStale_ms(): number | undefined {
+    return this.#set.nextStale_ms();
+  }
+
   async #openAll(conf: RelayConf, settings: Settings): Promise<void> {
     for (const [name, param] of Object.entries(allParams)) {
       if (param.kind !== "lookup tables" && param.kind !== "list") continue;

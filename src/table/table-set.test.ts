@@ -94,7 +94,9 @@ test("while running, a source newer than its index is reported after the grace, 
   set.sourceChanged("/t", 20);
   assert.deepEqual(set.stale(1000), []);
   assert.deepEqual(set.stale(1000 + staleGrace_ms - 1), []);
+  assert.equal(set.nextStale_ms(), 1000 + staleGrace_ms);
   assert.deepEqual(set.stale(1000 + staleGrace_ms), [warning]);
+  assert.equal(set.nextStale_ms(), undefined);
   files.set("/t", source(20));
   await set.replace("/t.db", index("two", 30));
   assert.deepEqual(set.stale(50_000), []);

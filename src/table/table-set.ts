@@ -169,6 +169,14 @@ export class TableSet {
     return warnings;
   }
 
+  /** When the next warning is due, if nothing changes until then. As of the last stale(). */
+  nextStale_ms(): number | undefined {
+    const due = [...this.#freshness.values()].flatMap(({ since_ms, reported }) =>
+      since_ms === undefined || reported ? [] : since_ms + staleGrace_ms,
+    );
+    return due.length > 0 ? Math.min(...due) : undefined;
+  }
+
   async close(): Promise<void> {
     for (const { slot } of this.#opened) if (!(slot.current instanceof TableError)) await slot.current.close();
   }
