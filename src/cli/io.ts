@@ -1,4 +1,4 @@
-import { fstatSync } from "node:fs";
+import { read } from "node:fs";
 import type { Runtime } from "../runtime/runtime.ts";
 
 /**
@@ -42,15 +42,22 @@ export function realIo(runtime: Runtime, directory = "/etc/postfix"): RealIo {
   const stop = () => {
     broken = true;
   };
-  process.stdout.on("error", stop);
-  process.stderr.on("error", () => {});
+  /** Made when there is something to write: streams take a while to load. */
+  let streams: { readonly stdout: NodeJS.WriteStream; readonly stderr: NodeJS.WriteStream } | undefined;
+  const opened = () => {
+    if (streams) return streams;
+    streams = { stdout: process.stdout, stderr: process.stderr };
+    streams.stdout.on("error", stop);
+    streams.stderr.on("error", () => {});
+    return streams;
+  };
 
   const flush = (then?: () => void): void => {
     const bytes = waiting.length === 1 && waiting[0] ? waiting[0] : Buffer.concat(waiting, waiting_bytes);
     waiting = [];
     waiting_bytes = 0;
-    if (broken) then?.();
-    else if (bytes.length > 0 || then) process.stdout.write(bytes, () => then?.());
+    if (broken || (bytes.length === 0 && !streams)) then?.();
+    else if (bytes.length > 0 || then) opened().stdout.write(bytes, () => then?.());
   };
 
   return {
@@ -68,10 +75,17 @@ export function realIo(runtime: Runtime, directory = "/etc/postfix"): RealIo {
     flush: () => flush(),
     err(text) {
       flush();
-      process.stderr.write(text);
+      opened().stderr.write(text);
     },
     directory,
-    columns: { out: columnsOf(process.stdout), err: columnsOf(process.stderr) },
+    columns: {
+      get out() {
+        return columnsOf(opened().stdout);
+      },
+      get err() {
+        return columnsOf(opened().stderr);
+      },
+    },
     launch: [process.argv[1] ?? ""],
     finish: () => new Promise((resolve) => flush(resolve)),
   };
@@ -81,9 +95,25 @@ function columnsOf(stream: NodeJS.WriteStream): number | undefined {
   return stream.isTTY ? (stream.columns ?? 80) : undefined;
 }
 
-/** Node takes what it cannot read, a directory for one, for empty. */
-function standardInput(): AsyncIterator<Buffer> {
-  if (fstatSync(0).isDirectory())
-    throw Object.assign(new Error("EISDIR: standard input is a directory"), { code: "EISDIR" });
-  return process.stdin[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+const inputSize_bytes = 64 * 1024;
+
+/** Read as a file, whatever it is: a stream takes a while to load. One that its owner has made non-blocking needs a stream. */
+async function* standardInput(): AsyncGenerator<Buffer> {
+  for (;;) {
+    const bytes = Buffer.allocUnsafe(inputSize_bytes);
+    const count = await readInput(bytes);
+    if (count === "not now") return yield* process.stdin;
+    if (count === 0) return;
+    yield bytes.subarray(0, count);
+  }
+}
+
+function readInput(into: Buffer): Promise<number | "not now"> {
+  return new Promise((resolve, reject) =>
+    read(0, into, 0, into.length, null, (error, count) => {
+      if (!error) resolve(count);
+      else if (error.code === "EAGAIN") resolve("not now");
+      else reject(error);
+    }),
+  );
 }

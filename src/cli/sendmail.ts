@@ -182,9 +182,9 @@ async function place(
   const { settings, problems } = await loadConf(files, io.directory, {
     declared: { ...globalParams, ...pickupParams },
     host,
+    mainOnly: true,
   });
-  const mine = problems.filter(({ file }) => !file.endsWith("master.cf"));
-  if (mine[0]) throw new SubmitError(describeProblem(mine[0]));
+  if (problems[0]) throw new SubmitError(describeProblem(problems[0]));
   const { queue_directory, message_size_limit } = globalParams;
   const { authorized_submit_users } = pickupParams;
   const conf = evaluate({ queue_directory, message_size_limit, authorized_submit_users }, settings);

@@ -59,6 +59,8 @@ export interface LoadOptions {
   /** For names in inet_interfaces when mynetworks is left to mynetworks_style. */
   readonly names?: Pick<Names, "native">;
   readonly overrides?: Readonly<Record<string, string>>;
+  /** For commands that want nothing of master.cf: it is not read, and there are no services. */
+  readonly mainOnly?: boolean;
 }
 
 export interface LoadedConf extends Conf {
@@ -70,17 +72,17 @@ export interface LoadedConf extends Conf {
 export async function loadConf(files: Files, directory: string, options: LoadOptions): Promise<LoadedConf> {
   const problems: Problem[] = [];
   const mainCf = await readText(files, `${directory}/main.cf`, problems);
-  const masterCf = await readText(files, `${directory}/master.cf`, problems);
-  const services = await readText(files, "/etc/services", []);
+  const masterCf = options.mainOnly ? "" : await readText(files, `${directory}/master.cf`, problems);
+  const services = options.mainOnly ? "" : await readText(files, "/etc/services", []);
   const host: HostFacts = { name: options.host.name(), interfaces: options.host.interfaces() };
   let texts: ConfTexts = { directory, mainCf, masterCf, host, services };
   if (options.overrides) texts = { ...texts, overrides: options.overrides };
-  const { settings } = parseConf(texts, options.declared);
-  const origin = await originOf(files, settings, problems);
+  let conf = parseConf(texts, options.declared);
+  const origin = await originOf(files, conf.settings, problems);
   if (origin !== undefined) texts = { ...texts, myorigin: origin };
-  const addressesOf = await interfaceAddresses(settings, options.names, problems);
+  const addressesOf = await interfaceAddresses(conf.settings, options.names, problems);
   if (addressesOf) texts = { ...texts, host: { ...host, addressesOf } };
-  const conf = parseConf(texts, options.declared);
+  if (origin !== undefined || addressesOf) conf = parseConf(texts, options.declared);
   return { ...conf, problems: [...problems, ...conf.problems], texts };
 }
 

@@ -1,4 +1,5 @@
 import { crc32 } from "node:zlib";
+import { shortCrc32 } from "./short-crc32.ts";
 
 /**
  * What sendmail writes into the maildrop directory and pickup reads:
@@ -47,6 +48,9 @@ export function formatHead(head: SubmissionHead): Buffer {
   return Buffer.from(`${JSON.stringify(head)}\n`);
 }
 
+/** Up to here zlib, quick as it is, takes longer to load than it saves. */
+const short_bytes = 16 * 1024;
+
 /** Follows the message's bytes as they are written, to form the last line. */
 export class SubmissionSeal {
   #size = 0;
@@ -54,7 +58,7 @@ export class SubmissionSeal {
 
   add(bytes: Uint8Array): void {
     this.#size += bytes.length;
-    this.#crc = crc32(bytes, this.#crc);
+    this.#crc = bytes.length > short_bytes ? crc32(bytes, this.#crc) : shortCrc32(bytes, this.#crc);
   }
 
   get size_bytes(): number {

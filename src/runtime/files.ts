@@ -1,5 +1,4 @@
-import { constants, type FSWatcher, watch } from "node:fs";
-import * as fs from "node:fs/promises";
+import * as fs from "node:fs";
 import { constants as errnos } from "node:os";
 
 /** What is known of a file without reading it. Times in milliseconds since the epoch, with a fraction. */
@@ -32,15 +31,15 @@ export interface OpenFile {
 
 /** Flags for `open`, combined with `|`. */
 export const openFlags = {
-  read: constants.O_RDONLY,
-  write: constants.O_WRONLY,
-  readWrite: constants.O_RDWR,
-  create: constants.O_CREAT,
-  exclusive: constants.O_EXCL,
-  truncate: constants.O_TRUNC,
-  append: constants.O_APPEND,
-  noFollow: constants.O_NOFOLLOW,
-  nonBlocking: constants.O_NONBLOCK,
+  read: fs.constants.O_RDONLY,
+  write: fs.constants.O_WRONLY,
+  readWrite: fs.constants.O_RDWR,
+  create: fs.constants.O_CREAT,
+  exclusive: fs.constants.O_EXCL,
+  truncate: fs.constants.O_TRUNC,
+  append: fs.constants.O_APPEND,
+  noFollow: fs.constants.O_NOFOLLOW,
+  nonBlocking: fs.constants.O_NONBLOCK,
 } as const;
 
 export interface FileSystemFacts {
@@ -121,58 +120,82 @@ export function errorCode(error: unknown): string {
   return Object.entries(errnos.errno).find(([, errno]) => errno === -(number ?? 0))?.[0] ?? code;
 }
 
-function factsOf(stats: Awaited<ReturnType<typeof fs.lstat>>): FileFacts {
+function factsOf(stats: fs.Stats): FileFacts {
   const kind = stats.isFile() ? "file" : stats.isDirectory() ? "directory" : stats.isSymbolicLink() ? "link" : "other";
   const { size, mode, uid, gid, nlink, mtimeMs, dev, ino } = stats;
-  const numbers = { size, mode, uid, gid, nlink, mtime_ms: mtimeMs, dev, ino };
-  return { kind, ...(numbers as Record<keyof typeof numbers, number>) };
+  return { kind, size, mode, uid, gid, nlink, mtime_ms: mtimeMs, dev, ino };
 }
 
-function openFile(handle: fs.FileHandle): OpenFile {
+type Done<Result> = (error: Error | null, result: Result) => void;
+
+/** Of node:fs as it is: node:fs/promises takes a small command longer to load than all that it does with files. */
+function promised<Result>(begin: (done: Done<Result>) => void): Promise<Result> {
+  return new Promise((resolve, reject) => begin((error, result) => (error ? reject(error) : resolve(result))));
+}
+
+function finished(begin: (done: fs.NoParamCallback) => void): Promise<void> {
+  return new Promise((resolve, reject) => begin((error) => (error ? reject(error) : resolve())));
+}
+
+function openFile(number: number): OpenFile {
+  let isOpen = true;
+  /** Never the number of a file that was closed: it may be another's by now. */
+  const fd = (): number => {
+    if (!isOpen) throw Object.assign(new Error("EBADF: the file is closed"), { code: "EBADF" });
+    return number;
+  };
   return {
-    fd: handle.fd,
-    read: async (into, position) => (await handle.read(into, 0, into.length, position ?? null)).bytesRead,
+    fd: number,
+    read: (into, position) => promised((done) => fs.read(fd(), into, 0, into.length, position ?? null, done)),
     async write(bytes, position) {
-      for (let done = 0; done < bytes.length; ) {
-        const at = position === undefined ? null : position + done;
-        done += (await handle.write(bytes, done, bytes.length - done, at)).bytesWritten;
+      for (let begun = 0; begun < bytes.length; ) {
+        const at = position === undefined ? null : position + begun;
+        begun += await promised<number>((done) => fs.write(fd(), bytes, begun, bytes.length - begun, at, done));
       }
     },
-    facts: async () => factsOf(await handle.stat()),
-    chmod: (mode) => handle.chmod(mode),
-    chown: (uid, gid) => handle.chown(uid, gid),
-    truncate: (size_bytes) => handle.truncate(size_bytes),
-    sync: () => handle.sync(),
-    close: () => handle.close(),
+    facts: async () => factsOf(await promised((done) => fs.fstat(fd(), done))),
+    chmod: (mode) => finished((done) => fs.fchmod(fd(), mode, done)),
+    chown: (uid, gid) => finished((done) => fs.fchown(fd(), uid, gid, done)),
+    truncate: (size_bytes) => finished((done) => fs.ftruncate(fd(), size_bytes, done)),
+    sync: () => finished((done) => fs.fsync(fd(), done)),
+    async close() {
+      if (!isOpen) return;
+      isOpen = false;
+      await finished((done) => fs.close(number, done));
+    },
   };
 }
 
+async function open(path: string, flags: number, mode?: number): Promise<OpenFile> {
+  return openFile(await promised((done) => fs.open(path, flags, mode, done)));
+}
+
 export const realFiles: Files = {
-  open: async (path, flags, mode) => openFile(await fs.open(path, flags, mode)),
-  facts: async (path) => factsOf(await fs.stat(path)),
-  linkFacts: async (path) => factsOf(await fs.lstat(path)),
-  list: (directory) => fs.readdir(directory),
-  makeDirectory: (path, mode) => fs.mkdir(path, mode),
-  rename: (from, to) => fs.rename(from, to),
-  remove: (path) => fs.unlink(path),
-  removeDirectory: (path) => fs.rmdir(path),
-  chmod: (path, mode) => fs.chmod(path, mode),
-  chown: (path, uid, gid) => fs.chown(path, uid, gid),
-  realPath: (path) => fs.realpath(path),
+  open,
+  facts: async (path) => factsOf(await promised((done) => fs.stat(path, done))),
+  linkFacts: async (path) => factsOf(await promised((done) => fs.lstat(path, done))),
+  list: (directory) => promised((done) => fs.readdir(directory, done)),
+  makeDirectory: (path, mode) => finished((done) => fs.mkdir(path, mode, done)),
+  rename: (from, to) => finished((done) => fs.rename(from, to, done)),
+  remove: (path) => finished((done) => fs.unlink(path, done)),
+  removeDirectory: (path) => finished((done) => fs.rmdir(path, done)),
+  chmod: (path, mode) => finished((done) => fs.chmod(path, mode, done)),
+  chown: (path, uid, gid) => finished((done) => fs.chown(path, uid, gid, done)),
+  realPath: (path) => promised((done) => fs.realpath(path, done)),
   async syncDirectory(path) {
-    const handle = await fs.open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+    const directory = await open(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
     try {
-      await handle.sync();
+      await directory.sync();
     } finally {
-      await handle.close();
+      await directory.close();
     }
   },
   async space(path) {
-    const { bavail, bsize, ffree, type } = await fs.statfs(path);
+    const { bavail, bsize, ffree, type } = await promised<fs.StatsFs>((done) => fs.statfs(path, done));
     return { free_bytes: bavail * bsize, free_inodes: ffree, type };
   },
   watch(directory, changed) {
-    const watcher: FSWatcher = watch(directory, { persistent: false }, (_event, name) => changed(name ?? undefined));
+    const watcher = fs.watch(directory, { persistent: false }, (_event, name) => changed(name ?? undefined));
     watcher.on("error", () => changed(undefined));
     return { close: () => watcher.close() };
   },
