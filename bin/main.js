@@ -8,5 +8,6 @@ if (major < 26 || (major === 26 && minor < 4)) {
   );
   process.exit(78);
 }
-const { main } = await import("../src/cli/main.ts");
+const { load } = (await import("./programs.cjs")).default;
+const { main } = await load(`${import.meta.dirname.slice(0, -"/bin".length)}/build`, "cli-main", "src/cli/main.ts");
 process.exitCode = await main(process.argv[2] ?? "postern", process.argv.slice(3));

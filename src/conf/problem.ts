@@ -26,4 +26,9 @@ export class ConfError extends Error {
     this.name = "ConfError";
     this.problems = problems;
   }
+
+  /** By name: in a build, each command is loaded with classes of its own. */
+  static override [Symbol.hasInstance](error: unknown): boolean {
+    return error instanceof Error && error.name === "ConfError";
+  }
 }

@@ -143,7 +143,7 @@ class Instance implements Omit<RunningPostern, "stop"> {
   }
 
   relayPid(): number | undefined {
-    return children(this.masterPid).find((pid) => commandLine(pid).includes("src/relay/process.ts"));
+    return children(this.masterPid).find((pid) => /relay[-/]process\./.test(commandLine(pid)));
   }
 
   async start(): Promise<void> {
