@@ -308,7 +308,13 @@ class StoreRun {
 
   async #delivering(relay: Relay, envelope: Envelope): Promise<void> {
     const { world } = this;
-    await this.#readBody(relay, envelope);
+    try {
+      await this.#readBody(relay, envelope);
+    } catch (error) {
+      // The store may have failed at something that nobody waited for.
+      if (relay.alive) this.#refusal(relay, error);
+      return;
+    }
     if (!relay.alive || !relay.store.owns(envelope.id)) return;
     const outcomes: RecipientOutcome[] = [];
     const unfinished = world.chance(0.2);
