@@ -1,8 +1,18 @@
 import type { Log } from "../log/log.ts";
-import { isGone } from "../queue/owner-lock.ts";
+import { isGone, preloadLocks, tryLock } from "../queue/owner-lock.ts";
 import type { QueueStore } from "../queue/store.ts";
 import type { Files } from "../runtime/files.ts";
 import type { RefusedBatch } from "./protocol.ts";
+
+/** Locks that die with their process (src/queue/owner-lock.ts). */
+export interface OwnerLocking {
+  preload(): void;
+  /** Something, held until the process ends; undefined when another holds it. */
+  tryLock(path: string): unknown;
+  isGone(path: string): boolean;
+}
+
+export const realLocking: OwnerLocking = { preload: preloadLocks, tryLock, isGone };
 
 /** Where each relay that works on the queue holds a lock of its own. */
 export const ownerLocks = (queueDirectory: string): string => `${queueDirectory}/lock`;
@@ -19,9 +29,10 @@ export async function releaseGoneOwners(
   queueDirectory: string,
   log: Log,
   refused: readonly RefusedBatch[],
+  locks: Pick<OwnerLocking, "isGone"> = realLocking,
 ): Promise<void> {
   for (const owner of await store.owners()) {
-    if (owner === store.owner || !isGone(ownerLock(queueDirectory, owner))) continue;
+    if (owner === store.owner || !locks.isGone(ownerLock(queueDirectory, owner))) continue;
     const batches = refused.filter((each) => each.owner === owner).map(({ batch }) => batch);
     const count = await store.release(owner, batches);
     if (count > 0) log.as("qmgr").info(`took back ${count} messages of a relay that has ended`);
@@ -32,10 +43,15 @@ export async function releaseGoneOwners(
  * Removes the locks of relays that have ended. Only while no other relay is coming up: one that has made
  * its lock's file, and not locked it yet, would seem to have ended.
  */
-export async function removeGoneLocks(files: Files, queueDirectory: string, own: string): Promise<void> {
+export async function removeGoneLocks(
+  files: Files,
+  queueDirectory: string,
+  own: string,
+  locks: Pick<OwnerLocking, "isGone"> = realLocking,
+): Promise<void> {
   for (const name of await files.list(ownerLocks(queueDirectory)).catch(() => [])) {
     const owner = name.replace(/\.lock$/, "");
-    if (owner === own || !name.endsWith(".lock") || !isGone(ownerLock(queueDirectory, owner))) continue;
+    if (owner === own || !name.endsWith(".lock") || !locks.isGone(ownerLock(queueDirectory, owner))) continue;
     await files.remove(ownerLock(queueDirectory, owner)).catch(() => {});
   }
 }
