@@ -91,6 +91,12 @@ test("lines without a code that come too early are passed over", patience, async
   assert.match(told.outcome, /^sent 2\.0\.0 /);
 });
 
+test("the answer to QUIT is none to the message before it", patience, async () => {
+  const script: Script = { ehlo: ["scripted.test", "PIPELINING"], dot: { raw: "\0 what was that\r\n" } };
+  const told = await deliver(script, { smtp_connection_cache_on_demand: "no" });
+  assert.match(told.outcome, unsolicited);
+});
+
 test("nonsense in a reply to EHLO fills no log", () => {
   const lines = ["mx.test", ...Array.from({ length: 5000 }, (_, index) => `SIZE x${index}${"y".repeat(2000)}`)];
   const { warnings } = readFeatures(lines, new Set());

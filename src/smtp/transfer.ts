@@ -58,6 +58,9 @@ export interface TransferEnd {
 const dot = Buffer.from(".\r\n");
 const dotQuit = Buffer.from(".\r\nQUIT\r\n");
 
+/** What QUIT is answered with. */
+const closing = 221;
+
 export function transfer(session: Session, job: TransferJob, limits: TransferLimits): Promise<TransferEnd> {
   return new Promise((resolve, reject) => new Transfer(session, job, limits, resolve, reject).begin());
 }
@@ -123,7 +126,9 @@ class Transfer implements Listener {
       this.#session.facts.dialogue.destroy();
       return;
     }
-    this.#take(this.#machine.onReply(reply));
+    // QUIT is answered, and the message was not: nobody can tell what became of it.
+    if (this.#quit && reply.code === closing) this.#break("unsolicited");
+    else this.#take(this.#machine.onReply(reply));
   }
 
   onJunk(line: string): void {

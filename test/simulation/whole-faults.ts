@@ -71,11 +71,11 @@ export const wholeFaults: readonly Fault[] = [
     "Buffer.concat([this.#bytes, bytes])",
   ),
   fault(
-    "pieces of a message change places",
-    "what waits for the queue is given to it in the wrong order",
+    "a piece that has to wait is forgotten",
+    "what comes while the queue is busy with a large message is left out of it",
     "smtpd/incoming.ts",
     "else if (this.#waiting) this.#pieces.push(piece);",
-    "else if (this.#waiting) this.#pieces.unshift(piece);",
+    "else if (this.#waiting) return;",
   ),
   fault(
     "a line end that the network cuts in two is no line end",
