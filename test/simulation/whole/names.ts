@@ -10,7 +10,7 @@ export function hostsOf(domain: number): string[] {
 /** Names and addresses of the simulated world. The name service is slow, and at times it cannot tell. */
 export function simulatedNames(world: World, process: SimulatedProcess): Names {
   const ask = async <T>(name: string, known: T[]): Promise<T[]> => {
-    await process.pause(world.below(world.chance(0.05) ? 8000 : 4));
+    await process.pause(world.below(world.faulty && world.chance(0.05) ? 8000 : 4));
     if (world.faulty && world.chance(0.03)) throw new NameError("tryAgain", `${name}: no answer`);
     if (known.length === 0) throw new NameError("notFound", `${name}: not found`);
     return known;

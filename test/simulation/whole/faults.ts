@@ -1,12 +1,12 @@
-import type { Fault } from "./faults.ts";
+import type { Fault } from "../faults.ts";
 
 /**
  * Planted faults above the queue: in the SMTP server, cleanup, the SMTP client, notifications, and what a relay does when it
  * comes, goes and is replaced. The list was made before the oracle of the whole relay, from the promises in docs/queue.md, from
- * RFC 5321 and 2920, and from what other mail systems are known to have done. See faults.ts for how they are planted.
+ * RFC 5321 and 2920, and from what other mail systems are known to have done. See ../faults.ts for how they are planted.
  */
-const fault = (name: string, why: string, file: string, text: string, becomes: string): Fault => {
-  return { name, why, edits: [{ file, text, becomes }] };
+const fault = (name: string, why: string, file: string, text: string, becomes: string, foundBy?: number): Fault => {
+  return { name, why, edits: [{ file, text, becomes }], ...(foundBy === undefined ? {} : { foundBy }) };
 };
 
 const submission = "relay/submission.ts";
@@ -76,6 +76,7 @@ export const wholeFaults: readonly Fault[] = [
     "smtpd/incoming.ts",
     "else if (this.#waiting) this.#pieces.push(piece);",
     "else if (this.#waiting) return;",
+    82,
   ),
   fault(
     "a line end that the network cuts in two is no line end",
@@ -83,6 +84,7 @@ export const wholeFaults: readonly Fault[] = [
     "rfc5321/dot.ts",
     'if (this.#crs > 0 || this.#place === "dot") {',
     'this.#crs = 0;\n    if (this.#place === "dot") {',
+    11,
   ),
   fault(
     "recipients of two domains are taken for one",
@@ -132,6 +134,7 @@ export const wholeFaults: readonly Fault[] = [
     "smtp/transfer.ts",
     'this.#sendLarge().catch(() => this.#break("unreadable"));',
     "this.#sendLarge().catch(() => {\n        this.#sent();\n        this.#session.facts.dialogue.send(this.#finalDot());\n      });",
+    208,
   ),
   fault(
     "a session is used for another destination",
