@@ -71,6 +71,7 @@ export class SimulatedFiles {
       linkFacts: look,
       list: (directory) => act(() => this.#list(directory)),
       makeDirectory: async () => {},
+      removeDirectory: async () => {},
       rename: (from, to) =>
         change(to, () => {
           const entry = this.#get(from);
