@@ -12,6 +12,7 @@ export const floors: Readonly<Record<string, number>> = {
   sasl: 3,
   oauth2: 3,
   dns: 3,
+  advice: 3,
   tls: 4,
   queue: 4,
   routing: 4.5,
