@@ -24,12 +24,15 @@ import { type BodyWriter, type NewMessage, QueueError, type QueueStore } from ".
 import { type Reply, reply } from "../rfc5321/reply.ts";
 import { DateText, formatDate } from "../rfc5322/date.ts";
 import { chain } from "../routing/answer.ts";
+import type { Canonical } from "../routing/canonical.ts";
 import type { Router } from "../routing/resolve.ts";
 import { ExpansionError } from "../routing/virtual-aliases.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Answer } from "../table/maps.ts";
 import { TableError } from "../table/table.ts";
 import { BodyAssembly } from "./body-assembly.ts";
+import { CheckedIntake } from "./checked-intake.ts";
+import type { ContentRules } from "./content-rules.ts";
 import { type CleanupRecipient, Envelopes, type PlannedEnvelope } from "./envelopes.ts";
 import { HeaderAddresses } from "./header-addresses.ts";
 import { HeaderIntake } from "./header-intake.ts";
@@ -41,7 +44,7 @@ import { isMailerDaemon, type Received, receivedHeader } from "./received.ts";
 export type CleanupConf = Values<typeof cleanupParams> &
   Pick<
     Values<typeof globalParams>,
-    "myhostname" | "mail_name" | "header_size_limit" | "message_size_limit" | "smtputf8_enable"
+    "myhostname" | "mail_name" | "header_size_limit" | "message_size_limit" | "smtputf8_enable" | "line_length_limit"
   > & { readonly empty_address_recipient: string };
 
 export interface CleanupOptions {
@@ -51,6 +54,8 @@ export interface CleanupOptions {
   readonly clock: Pick<Clock, "zoneOffset_min">;
   /** Already under the name "cleanup". */
   readonly log: Log;
+  /** What header_checks and their like come to; undefined where nothing asks for a look at the content. */
+  readonly content?: ContentRules | undefined;
 }
 
 export interface CleanupInput {
@@ -69,21 +74,29 @@ export interface CleanupInput {
   readonly smtputf8: boolean;
   readonly envid: string | undefined;
   readonly ret: "FULL" | "HDRS" | undefined;
+  /** Its content is not to be checked (receive_override_options). */
+  readonly unchecked?: boolean;
+  /** Its addresses are not to be replaced by others (the same). */
+  readonly unmapped?: boolean;
+  /** Where all its recipients go first: content_filter. A check's FILTER takes its place. */
+  readonly filter?: string | undefined;
 }
 
 /**
  * messages   for QueueStore.accept; several where recipients behind lists with an owner get another sender
+ * discarded  a check says so: the client is told that it was taken, and nobody gets it
  * reject     nothing may be accepted; what the client is told
  */
 export type CleanupResult =
   | { readonly kind: "messages"; readonly messages: readonly [NewMessage, ...NewMessage[]] }
+  | { readonly kind: "discarded" }
   | { readonly kind: "reject"; readonly reply: Reply };
 
 /** One for a relay; it holds no message. */
 export class Cleanup {
   readonly #options: CleanupOptions;
   readonly #rules: HeaderRules;
-  readonly #addresses: AddressesByClient;
+  readonly #addresses: AddressesByInput;
   readonly #dates = new DateText();
 
   constructor(options: CleanupOptions) {
@@ -109,13 +122,20 @@ interface AddressesByClient {
   readonly remote: HeaderAddresses | undefined;
 }
 
-function headerAddresses({ router, conf }: CleanupOptions): AddressesByClient {
-  const { rewriter, remoteRewriter, canonicalMaps: canonical } = router;
+/** The same for mail whose addresses go through the canonical maps, and for other mail. */
+interface AddressesByInput {
+  readonly mapped: AddressesByClient;
+  readonly unmapped: AddressesByClient;
+}
+
+function headerAddresses({ router, conf }: CleanupOptions): AddressesByInput {
+  const { rewriter, remoteRewriter, canonicalMaps } = router;
   const tokenLimit = conf.header_address_token_limit;
-  return {
+  const byClient = (canonical: Pick<Canonical, "steps">): AddressesByClient => ({
     local: new HeaderAddresses({ rewriter, canonical, tokenLimit }),
     remote: remoteRewriter && new HeaderAddresses({ rewriter: remoteRewriter, canonical, tokenLimit }),
-  };
+  });
+  return { mapped: byClient(canonicalMaps), unmapped: byClient({ steps: () => [] }) };
 }
 
 /**
@@ -147,6 +167,8 @@ export class CleanupMessage {
   readonly #header: HeaderIntake;
   readonly #body: BodyAssembly;
   readonly #lineEnds: LineEnds | undefined;
+  /** Of a message whose content is checked; it passes through this whole. */
+  #checked: CheckedIntake | undefined;
   #failed: Reply | undefined;
   /** The step that waits for a table or the store. */
   #pending: Promise<void> | undefined;
@@ -158,7 +180,7 @@ export class CleanupMessage {
     input: CleanupInput,
     options: CleanupOptions,
     rules: HeaderRules,
-    addresses: AddressesByClient,
+    addresses: AddressesByInput,
     dates: DateText,
   ) {
     const { conf, router, clock, log, store } = options;
@@ -166,17 +188,19 @@ export class CleanupMessage {
     this.#input = input;
     this.#options = options;
     const sender = this.#findSender();
+    const unmapped = input.unmapped === true;
     this.#envelopes = new Envelopes({
-      ...{ id, sender, recipients, router, log, nextId: () => store.nextId() },
+      ...{ id, sender, recipients, router, log, unmapped, nextId: () => store.nextId() },
       emptyRecipient: conf.empty_address_recipient,
-      copies: origin.service !== "bounce",
+      copies: origin.service !== "bounce" && !unmapped,
       duplicates: { byOriginal: conf.enable_original_recipient, limit: conf.duplicate_filter_limit },
     });
     const fromProgram = origin.service === "pickup";
     this.#lineEnds = fromProgram ? new LineEnds() : undefined;
     this.#body = new BodyAssembly(async () => (await this.#envelopes.all()).map(() => store.beginBody()));
     const date = () => dates.of(arrival_ms, clock.zoneOffset_min(arrival_ms));
-    const rewriting = local ? addresses.local : addresses.remote;
+    const { local: ofLocal, remote: ofRemote } = input.unmapped ? addresses.unmapped : addresses.mapped;
+    const rewriting = local ? ofLocal : ofRemote;
     const complete = rewriting !== undefined || conf.always_add_missing_headers;
     this.#subject = { id, arrival_ms, addresses: rewriting, complete, sender: "", fullName, date };
     this.#work = new HeaderWork(rules, this.#subject, log);
@@ -187,12 +211,37 @@ export class CleanupMessage {
       out: (piece) => this.#body.add(piece),
       endOfFields: () => this.#endHeader(),
     });
-    this.#addReceived(date);
+    const own = this.#ownReceived(date);
     this.#next(() =>
       chain(sender, (found) => {
         this.#subject.sender = found;
       }),
     );
+    if (options.content && !input.unchecked) this.#beginChecks(options.content, own);
+    else {
+      this.#noteBytes(own);
+      this.#body.add(own);
+    }
+  }
+
+  /** From here on everything passes through the checks, our own Received: header first. */
+  #beginChecks(rules: ContentRules, own: Buffer): void {
+    const checked = new CheckedIntake({
+      ...{ rules, id: this.#input.id, origin: this.#input.origin, work: this.#work, log: this.#options.log },
+      sender: () => this.#subject.sender,
+      recipient: () => this.#envelopes.lastGiven,
+      mailboxLines: this.#lineEnds ? "drop" : "keep",
+      out: (piece) => {
+        if (this.#failed) return;
+        this.#noteBytes(piece);
+        this.#body.add(piece);
+      },
+      endOfField: () => this.#checkHops(),
+      endOfHeader: () => this.#endHeader(),
+      fail: (answer) => this.#fail(answer),
+    });
+    this.#checked = checked;
+    this.#next(() => checked.begin(own));
   }
 
   /**
@@ -247,8 +296,10 @@ export class CleanupMessage {
   #findSender(): Answer<string> {
     const { router } = this.#options;
     const written = router.rewriter.rewrite(this.#input.sender);
+    const completed = isMailerDaemon(written, router.rewriter) ? "" : written;
+    if (this.#input.unmapped) return completed;
     try {
-      return router.canonicalMaps.envelope("envelope_sender", isMailerDaemon(written, router.rewriter) ? "" : written);
+      return router.canonicalMaps.envelope("envelope_sender", completed);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -256,6 +307,12 @@ export class CleanupMessage {
 
   #conclude(): Answer<CleanupResult> {
     if (this.#failed) return { kind: "reject", reply: this.#failed };
+    const checks = this.#checked?.checks;
+    if (checks?.discarded) {
+      this.#body.abandon();
+      return { kind: "discarded" };
+    }
+    if (checks && checks.bcc.length > 0) this.#envelopes.addCopies(checks.bcc);
     const planned = this.#envelopes.all();
     if (planned instanceof Promise) return this.#finishLater(planned);
     const body = this.#body.finish();
@@ -264,25 +321,31 @@ export class CleanupMessage {
   }
 
   #text(text: Buffer): Answer<void> {
-    if (!this.#eightBit && !isAscii(text)) this.#eightBit = true;
+    if (this.#checked) return this.#checked.add(text);
+    this.#noteBytes(text);
     if (!this.#header.ended) return chain(this.#header.add(text), () => this.#checkHops());
     this.#body.add(text);
+  }
+
+  #noteBytes(text: Buffer): void {
+    if (!this.#eightBit && !isAscii(text)) this.#eightBit = true;
   }
 
   #endText(): Answer<void> {
     const rest = this.#lineEnds?.end();
     const added = rest && rest.length > 0 ? this.#text(rest) : undefined;
     return chain(added, () =>
-      chain(this.#header.finish(), () => {
+      chain((this.#checked ?? this.#header).finish(), () => {
         this.#checkHops();
-        if (this.#body.lastByte !== newline) this.#body.add(lineEnd);
+        if (!this.#failed && this.#body.lastByte !== newline) this.#body.add(lineEnd);
       }),
     );
   }
 
   #checkHops(): void {
-    // Our own Received: counts, too.
-    if (this.#failed || this.#work.hops + 1 < this.#options.conf.hopcount_limit) return;
+    // Our own Received: counts, too, and passes through the checks.
+    const own = this.#checked ? 0 : 1;
+    if (this.#failed || this.#work.hops + own < this.#options.conf.hopcount_limit) return;
     this.#options.log.warning(`${this.#input.id}: message rejected: hopcount exceeded`);
     this.#fail(reply(554, "5.4.0", "Error: too many hops"));
   }
@@ -294,7 +357,7 @@ export class CleanupMessage {
     this.#headerEnd_bytes = this.#body.size_bytes;
   }
 
-  #addReceived(date: () => string): void {
+  #ownReceived(date: () => string): Buffer {
     const { received, recipients, id, smtputf8 } = this.#input;
     const { conf, clock } = this.#options;
     const { myhostname, mail_name } = conf;
@@ -304,9 +367,7 @@ export class CleanupMessage {
       ...{ myhostname, mail_name, id, smtputf8, recipient },
       date: own === undefined ? date() : formatDate(own, clock.zoneOffset_min(own)),
     });
-    const bytes = Buffer.from(text);
-    if (bytes.length !== text.length) this.#eightBit = true;
-    this.#body.add(bytes);
+    return Buffer.from(text);
   }
 
   async #finishLater(
@@ -325,14 +386,27 @@ export class CleanupMessage {
   }
 
   #result(envelopes: readonly PlannedEnvelope[], body: Buffer | readonly BodyWriter[]): CleanupResult {
-    const [first, ...others] = envelopes.map((each, index) => this.#message(each, body, index));
+    const planned = this.#redirected(envelopes);
+    const [first, ...others] = planned.map((each, index) => this.#message(each, body, index));
     if (!first) return { kind: "reject", reply: reply(550, "5.1.0", "Error: no recipients specified") };
     return { kind: "messages", messages: [first, ...others] };
+  }
+
+  /** REDIRECT: one recipient in place of them all; of the first one, the original address stays. */
+  #redirected(envelopes: readonly PlannedEnvelope[]): readonly PlannedEnvelope[] {
+    const to = this.#checked?.checks.redirect;
+    const [first] = envelopes;
+    const [recipient] = first?.recipients ?? [];
+    if (to === undefined || !first || !recipient) return envelopes;
+    return [{ ...first, recipients: [{ ...recipient, address: this.#options.router.rewriter.rewrite(to) }] }];
   }
 
   #message(each: PlannedEnvelope, body: Buffer | readonly BodyWriter[], index: number): NewMessage {
     const { arrival_ms, origin, envid, ret } = this.#input;
     const listed = each.owner !== undefined;
+    const checks = this.#checked?.checks;
+    // Whom a check sends mail to gets it at once.
+    const filter = checks?.redirect === undefined ? (checks?.filter ?? this.#input.filter) : undefined;
     const envelope: NewEnvelope = {
       sender: each.owner ?? this.#subject.sender,
       recipients: each.recipients,
@@ -343,6 +417,8 @@ export class CleanupMessage {
       ret: listed ? undefined : ret,
       origin,
       headerEnd_bytes: this.#headerEnd_bytes,
+      ...(filter === undefined ? {} : { filter }),
+      ...(checks?.held ? { held: true } : {}),
     };
     return { envelope, body: Buffer.isBuffer(body) ? body : (body[index] as BodyWriter), id: each.id, arrival_ms };
   }
@@ -359,6 +435,7 @@ export class CleanupMessage {
 
   #fail(answer: Reply): void {
     this.#failed ??= answer;
+    this.#checked?.checks.stop();
     this.#body.abandon();
   }
 

@@ -32,6 +32,8 @@ export interface EnvelopesOptions {
   readonly copies: boolean;
   readonly duplicates: DuplicateRules;
   readonly log: Log;
+  /** Canonical maps and virtual aliases are left alone. */
+  readonly unmapped?: boolean;
   nextId(): string;
 }
 
@@ -57,24 +59,32 @@ interface ExpandedRecipient {
  */
 export class Envelopes {
   readonly #options: EnvelopesOptions;
-  readonly #expanded: Answer<readonly ExpandedRecipient[]>;
+  #expanded: Answer<readonly ExpandedRecipient[]>;
   #planned: readonly PlannedEnvelope[] | undefined;
 
   constructor(options: EnvelopesOptions) {
     this.#options = options;
-    const all: Answer<ExpandedRecipient | undefined>[] = options.recipients.map((given) =>
-      caught(() => this.#expand(given)),
-    );
-    if (options.copies && !options.router.copies.none) {
-      all.push(...this.#copies(all));
-    }
-    if (all.some((each) => each instanceof Promise)) {
-      this.#expanded = Promise.all(all).then((each) => each.filter((one) => one !== undefined));
-      // all() hands the failure on; nobody may ever ask, when the client goes before.
+    const all = options.recipients.map((given) => caught(() => this.#expand(given)));
+    const copies = options.copies && !options.router.copies.none ? this.#copies(all) : [];
+    this.#expanded = together([...all, ...copies]);
+  }
+
+  /** The last recipient that was given, canonical as far as that is known by now; for the log. */
+  get lastGiven(): string | undefined {
+    const { recipients, router } = this.#options;
+    const last = recipients.at(-1)?.address;
+    if (this.#expanded instanceof Promise) return last === undefined ? undefined : router.rewriter.rewrite(last);
+    return this.#expanded[recipients.length - 1]?.canonical;
+  }
+
+  /** Copies for more people. Before all() is asked. */
+  addCopies(addresses: readonly string[]): void {
+    const more = together(addresses.map((each) => caught(() => this.#copy(each))));
+    const first = this.#expanded;
+    if (first instanceof Promise || more instanceof Promise) {
+      this.#expanded = Promise.all([first, more]).then(([some, others]) => [...some, ...others]);
       this.#expanded.catch(() => {});
-    } else {
-      this.#expanded = (all as readonly (ExpandedRecipient | undefined)[]).filter((one) => one !== undefined);
-    }
+    } else this.#expanded = [...first, ...more];
   }
 
   /** Copies for the sender's mail, for each recipient's, and for all mail. */
@@ -93,11 +103,12 @@ export class Envelopes {
 
   /** Nobody is told what becomes of a copy. */
   #copy(address: string): Answer<ExpandedRecipient> {
-    const { router } = this.#options;
+    const { router, unmapped } = this.#options;
     const completed = router.rewriter.rewrite(address);
-    return chain(router.canonicalMaps.envelope("envelope_recipient", completed), (canonical) => {
+    const mapped = unmapped ? completed : router.canonicalMaps.envelope("envelope_recipient", completed);
+    return chain(mapped, (canonical) => {
       const given: CleanupRecipient = { address: canonical, notify: ["NEVER"], orcpt: undefined };
-      return chain(expandRecipient(router, canonical), (expanded) => ({ given, canonical, expanded }));
+      return chain(expandRecipient(router, canonical, !unmapped), (expanded) => ({ given, canonical, expanded }));
     });
   }
 
@@ -109,10 +120,11 @@ export class Envelopes {
   }
 
   #expand(given: CleanupRecipient): Answer<ExpandedRecipient> {
-    const { router, emptyRecipient } = this.#options;
+    const { router, emptyRecipient, unmapped } = this.#options;
     const completed = router.rewriter.rewrite(given.address === "" ? emptyRecipient : given.address);
-    return chain(router.canonicalMaps.envelope("envelope_recipient", completed), (canonical) =>
-      chain(expandRecipient(router, canonical), (expanded) => ({ given, canonical, expanded })),
+    const mapped = unmapped ? completed : router.canonicalMaps.envelope("envelope_recipient", completed);
+    return chain(mapped, (canonical) =>
+      chain(expandRecipient(router, canonical, !unmapped), (expanded) => ({ given, canonical, expanded })),
     );
   }
 
@@ -136,6 +148,15 @@ export class Envelopes {
       this.#options.log.info(`${this.#options.id}: to=<${original}>, relay=local, ${status}`);
     }
   }
+}
+
+/** All of them; what is not there is left out. all() hands a failure on; nobody may ever ask, when the client goes before. */
+function together(all: readonly Answer<ExpandedRecipient | undefined>[]): Answer<readonly ExpandedRecipient[]> {
+  const there = (each: readonly (ExpandedRecipient | undefined)[]) => each.filter((one) => one !== undefined);
+  if (!all.some((each) => each instanceof Promise)) return there(all as readonly (ExpandedRecipient | undefined)[]);
+  const expanded = Promise.all(all).then(there);
+  expanded.catch(() => {});
+  return expanded;
 }
 
 /** A look-up that fails at once fails like one that fails later. */

@@ -20,7 +20,7 @@ const roles: ReadonlyMap<string, "header_sender" | "header_recipient"> = new Map
 
 export interface HeaderAddressesOptions {
   readonly rewriter: Rewriter;
-  readonly canonical: Canonical;
+  readonly canonical: Pick<Canonical, "steps">;
   /** header_address_token_limit */
   readonly tokenLimit: number;
 }

@@ -2,6 +2,7 @@ import { chunkSize_bytes } from "../queue/message.ts";
 import { type ScannedHeader, scanHeader } from "../rfc5322/header.ts";
 import type { Answer } from "../table/maps.ts";
 import type { HeaderWork } from "./header-work.ts";
+import { isMailboxLine, mailboxLine } from "./mailbox-line.ts";
 
 export interface HeaderIntakeOptions {
   readonly work: HeaderWork;
@@ -132,7 +133,7 @@ export class HeaderIntake {
       if (end < 0 && !final) break;
       const next = end < 0 ? bytes.length : end + 1;
       if (this.#options.mailboxLines === "keep") {
-        this.#options.out(Buffer.concat([Buffer.from("X-Mailbox-Line: "), bytes.subarray(at, next)]));
+        this.#options.out(mailboxLine(bytes.subarray(at, next)));
       }
       at = next;
     }
@@ -146,11 +147,4 @@ export class HeaderIntake {
     if (!blank && rest.length > 0) this.#options.out(lineEnd);
     this.#options.out(rest);
   }
-}
-
-/** "From ", with any number of ">" before it. */
-function isMailboxLine(bytes: Buffer, start: number): boolean {
-  let at = start;
-  while (bytes[at] === 0x3e) at++;
-  return bytes.toString("latin1", at, at + 5) === "From ";
 }

@@ -102,6 +102,16 @@ export class HeaderWork {
     if (end > from) out(bytes.subarray(from, end));
   }
 
+  /** A field that goes out as it is, and of which nothing else is to be noted. */
+  verbatim(bytes: Buffer): void {
+    if (!isAscii(bytes)) this.nonAscii = true;
+  }
+
+  /** A field that was taken out before it came here: it has been on its way all the same. */
+  dropped(name: string): void {
+    if (name === "received") this.hops++;
+  }
+
   /** The fields that the message should have had, with their line ends. */
   missing(): string {
     const { id, arrival_ms, sender, complete } = this.#subject;

@@ -1,4 +1,4 @@
-import { bool, int, list, text, words } from "../conf/param.ts";
+import { bool, int, list, tables, text, words } from "../conf/param.ts";
 
 /** What cleanup does to messages on their way into the queue. */
 export const cleanupParams = {
@@ -50,5 +50,78 @@ export const cleanupParams = {
     default: "sendmail, verify",
     since: "0.1",
     doc: "Where mail may come from that is sent with SMTPUTF8 (RFC 6531) merely because an address or a header is not ASCII. For mail from elsewhere the client has to ask for it.",
+  }),
+  header_checks: tables({
+    default: "",
+    since: "0.1",
+    doc: "Tables, usually regexp: or pcre:, that are asked about each header of a message, folded lines joined; what they answer is done (header_checks(5)): BCC, DISCARD, DUNNO, FILTER, HOLD, IGNORE, INFO, PASS, PREPEND, REDIRECT, REJECT, REPLACE, STRIP, WARN. Notifications that are made here are not checked.",
+  }),
+  mime_header_checks: tables({
+    default: "$header_checks",
+    since: "0.1",
+    doc: "The same for MIME headers: Content-Type: and the like wherever they stand, and all headers of the parts of a multipart message.",
+  }),
+  nested_header_checks: tables({
+    default: "$header_checks",
+    since: "0.1",
+    doc: "The same for the headers of messages inside a message, MIME headers excepted.",
+  }),
+  body_checks: tables({
+    default: "",
+    since: "0.1",
+    doc: "The same for each line of text; a line longer than line_length_limit is shown in pieces.",
+  }),
+  body_checks_size_limit: int({
+    default: "51200",
+    min: 0,
+    since: "0.1",
+    doc: "How many bytes of the text of each part of a message body_checks are asked about; 0: all of it.",
+  }),
+  disable_mime_input_processing: bool({
+    default: "no",
+    since: "0.1",
+    doc: "Take everything behind a message's own header for text: headers of parts are then checked with body_checks.",
+  }),
+  mime_nesting_limit: int({
+    default: "100",
+    min: 1,
+    since: "0.1",
+    doc: "How deep multipart messages may be nested; deeper ones are refused where headers are checked.",
+  }),
+  mime_boundary_length_limit: int({
+    default: "2048",
+    min: 1,
+    since: "0.1",
+    doc: "How many bytes of a MIME boundary are compared.",
+  }),
+  message_strip_characters: text({
+    default: "",
+    since: "0.1",
+    doc: "Characters that are taken out of every message, such as \\0; escapes as in C, \\ddd in octal.",
+  }),
+  message_reject_characters: text({
+    default: "",
+    since: "0.1",
+    doc: "Characters for which a message is refused, in the same notation.",
+  }),
+  strict_7bit_headers: bool({
+    default: "no",
+    since: "0.1",
+    doc: "Refuse messages with octets above 127 in a header.",
+  }),
+  strict_8bitmime_body: bool({
+    default: "no",
+    since: "0.1",
+    doc: "Refuse messages with octets above 127 in text that no MIME header declares to be 8bit.",
+  }),
+  strict_8bitmime: bool({
+    default: "no",
+    since: "0.1",
+    doc: "strict_7bit_headers and strict_8bitmime_body together.",
+  }),
+  strict_mime_encoding_domain: bool({
+    default: "no",
+    since: "0.1",
+    doc: "Refuse multipart and message parts whose Content-Transfer-Encoding: is another one than 7bit, 8bit or binary.",
   }),
 } as const;

@@ -27,25 +27,28 @@ const most = 50_000;
  * result gets a state of its own. A local address without a usable alias stays as
  * it is, and Router.route then says why it goes nowhere.
  *
- * Throws (or rejects with) TableError or ExpansionError: the message cannot be taken now.
+ * `virtual`: false leaves the virtual aliases out. Throws (or rejects with) TableError or ExpansionError: the
+ * message cannot be taken now.
  */
-export function expandRecipient(router: Router, address: string): Answer<readonly Expanded[]> {
-  if (!router.virtualAliases.empty) return new Expansion(router).of(address);
+export function expandRecipient(router: Router, address: string, virtual = true): Answer<readonly Expanded[]> {
+  if (virtual && !router.virtualAliases.empty) return new Expansion(router, virtual).of(address);
   const canonical = router.canonical(address);
-  if (canonical instanceof Promise) return new Expansion(router).of(address);
+  if (canonical instanceof Promise) return new Expansion(router, virtual).of(address);
   if (canonical.localName === undefined || router.aliases.empty) {
     return [{ address: canonical.address, owner: undefined, aliased: false }];
   }
-  return new Expansion(router).of(address);
+  return new Expansion(router, virtual).of(address);
 }
 
 class Expansion {
   readonly #router: Router;
+  readonly #virtual: boolean;
   readonly #found = new Map<string, Expanded>();
   readonly #begun = new Set<string>();
 
-  constructor(router: Router) {
+  constructor(router: Router, virtual: boolean) {
     this.#router = router;
+    this.#virtual = virtual;
   }
 
   async of(address: string): Promise<readonly Expanded[]> {
@@ -55,7 +58,7 @@ class Expansion {
 
   async #follow(address: string, owner: string | undefined, via: readonly string[]): Promise<void> {
     const { virtualAliases } = this.#router;
-    const addresses = virtualAliases.empty ? [address] : await virtualAliases.expand(address);
+    const addresses = virtualAliases.empty || !this.#virtual ? [address] : await virtualAliases.expand(address);
     for (const each of addresses) await this.#localAliases(each, owner, via);
   }
 

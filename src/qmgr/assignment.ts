@@ -7,7 +7,7 @@ import { errorText } from "./options.ts";
 
 interface AssignmentOptions {
   readonly log: Log;
-  readonly route: (sender: string, recipient: string) => Answer<Route>;
+  readonly route: (sender: string, recipient: string, filter?: string) => Answer<Route>;
   readonly deferTransports: readonly string[];
   /** A flush has asked for this message, which was taken just now: deferTransports does not hold it back. */
   readonly lifted: (id: string) => boolean;
@@ -78,12 +78,12 @@ export class Assignment {
 
   /** Never throws or rejects: what cannot be routed is deferred. */
   #routeOf(message: ActiveMessage, index: number, lifted: boolean): Answer<Route> {
-    const { id, sender, recipients, expired } = message.envelope;
+    const { id, sender, recipients, expired, filter } = message.envelope;
     const address = recipients[index]?.address ?? "";
     if (address === "") return verdict("error", "5.1.3 null recipient address");
     if (expired) return verdict("retry", "4.7.0 message is administratively expired");
     try {
-      const route = this.#options.route(sender, address);
+      const route = this.#options.route(sender, address, filter);
       if (!(route instanceof Promise)) return lifted ? route : this.#unlessDeferred(route);
       return route.then(
         (found) => (lifted ? found : this.#unlessDeferred(found)),

@@ -16,8 +16,8 @@ export interface SchedulerOptions {
   /** Lines of the queue manager; those about recipients that no transport was asked about go out as `error` or `discard`. */
   readonly log: Log;
   readonly store: QueueStore;
-  /** Throws, or rejects, where a table cannot tell: the recipient is deferred. */
-  readonly route: (sender: string, recipient: string) => Answer<Route>;
+  /** Throws, or rejects, where a table cannot tell: the recipient is deferred. `filter`: Envelope.filter. */
+  readonly route: (sender: string, recipient: string, filter?: string) => Answer<Route>;
   /** By transport name. */
   readonly transports: ReadonlyMap<string, Deliver>;
   /** Services that hand their mail to nobody; `error`, `retry` and `discard` where this is not given. */

@@ -34,6 +34,8 @@ type Stored = [
   protocol: string,
   saslUsername: string,
   recipients: StoredRecipient[],
+  /** Left out where there is none. */
+  filter?: string,
 ];
 
 const bit = { eightBit: 1, smtputf8: 2, full: 4, headers: 8 } as const;
@@ -68,6 +70,7 @@ export function encodeEnvelope(envelope: Omit<Envelope, "id" | keyof EnvelopeFla
     saslUsername,
     recipients.map(encodeRecipient),
   ];
+  if (envelope.filter !== undefined) stored.push(envelope.filter);
   return Buffer.from(JSON.stringify(stored));
 }
 
@@ -88,13 +91,14 @@ export function decodeEnvelope(id: string, text: string, flags: EnvelopeFlags): 
   const stored = JSON.parse(text) as Stored;
   if (!Array.isArray(stored) || stored[0] !== 1) throw new Error("not an envelope of version 1");
   const [, sender, arrival_ms, size_bytes, headerEnd_bytes, bits, envid] = stored;
-  const [service, client, helo, protocol, saslUsername, recipients] = stored.slice(7) as [
+  const [service, client, helo, protocol, saslUsername, recipients, filter] = stored.slice(7) as [
     Origin["service"],
     string,
     string,
     string,
     string,
     StoredRecipient[],
+    string | undefined,
   ];
   return {
     id,
@@ -108,6 +112,7 @@ export function decodeEnvelope(id: string, text: string, flags: EnvelopeFlags): 
     ret: bits & bit.full ? "FULL" : bits & bit.headers ? "HDRS" : undefined,
     origin: { service, client, helo, protocol, saslUsername },
     headerEnd_bytes,
+    ...(filter === undefined ? {} : { filter }),
     held: flags.held,
     expired: flags.expired,
     warned: flags.warned,

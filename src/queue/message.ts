@@ -55,6 +55,8 @@ export interface Envelope {
   readonly origin: Origin;
   /** Where the header ends in the body: the offset of the empty line's CRLF, or the body's size. */
   readonly headerEnd_bytes: number;
+  /** A content check's FILTER, "transport:nexthop": where all recipients go, whatever their addresses; absent: none. */
+  readonly filter?: string;
   /** Held back by an operator or a rule. */
   readonly held: boolean;
   /** When an operator or a notification's rule has asked for its return at the next attempt. */

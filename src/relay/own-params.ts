@@ -1,4 +1,4 @@
-import { int } from "../conf/param.ts";
+import { int, text, words } from "../conf/param.ts";
 
 /** What only the joining of the services reads. */
 export const ownParams = {
@@ -41,5 +41,21 @@ export const ownParams = {
     max: 599,
     since: "0.1",
     doc: "The reply code for a recipient of relay_domains that relay_recipient_maps does not have.",
+  }),
+  receive_override_options: words({
+    of: ["no_unknown_recipient_checks", "no_address_mappings", "no_header_body_checks", "no_milters"],
+    default: "",
+    since: "0.1",
+    doc: "What is left out for mail that comes in, usually with -o at one smtpd of master.cf, behind a content filter: no_unknown_recipient_checks, no_address_mappings (virtual_alias_maps), no_header_body_checks (header_checks and their like). no_milters means nothing here: there are none.",
+  }),
+  content_filter: text({
+    default: "",
+    since: "0.1",
+    doc: 'Where all mail that comes in goes first, "transport:nexthop", such as smtp:[127.0.0.1]:10025; usually overridden with -o content_filter= at the smtpd to which the filter gives it back.',
+  }),
+  default_filter_nexthop: text({
+    default: "",
+    since: "0.1",
+    doc: "The next hop of a content_filter, or of FILTER in header_checks, that names a transport only. Empty: the recipient's domain.",
   }),
 } as const;

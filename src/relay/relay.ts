@@ -1,5 +1,6 @@
 import { type BounceParts, notifications } from "../bounce/notifications.ts";
 import { Cleanup } from "../cleanup/cleanup.ts";
+import { contentRules } from "../cleanup/content-rules.ts";
 import { expandRecipient } from "../cleanup/recipients.ts";
 import type { Log } from "../log/log.ts";
 import { Pickup } from "../pickup/pickup.ts";
@@ -9,6 +10,7 @@ import type { Deliver } from "../queue/delivery.ts";
 import type { Envelope } from "../queue/message.ts";
 import type { QueueStore } from "../queue/store.ts";
 import { reply } from "../rfc5321/reply.ts";
+import { filterRoute } from "../routing/filter.ts";
 import { readInclude } from "../routing/include.ts";
 import { Router } from "../routing/resolve.ts";
 import type { AddressClass, Refusal } from "../routing/router.ts";
@@ -86,7 +88,10 @@ export class Relay {
       ownAddress: isOwn,
       include: (path) => readInclude(runtime.files, path),
     });
-    const cleanup = new Cleanup({ conf, router: this.#router, store, clock: runtime.clock, log: log.as("cleanup") });
+    const cleanup = new Cleanup({
+      ...{ conf, router: this.#router, store, clock: runtime.clock, log: log.as("cleanup") },
+      content: contentRules(conf, materials.tables.maps),
+    });
     const bounce: BounceParts = {
       conf,
       runtime,
@@ -116,7 +121,8 @@ export class Relay {
       clock: runtime.clock,
       log: log.as("qmgr"),
       store,
-      route: (sender, recipient) => this.#router.route(sender, recipient),
+      route: (sender, recipient, filter) =>
+        filter === undefined ? this.#router.route(sender, recipient) : filterRoute(filter, recipient, conf),
       transports,
       untried: configuration.untried,
       transportValue: (transport, suffix) => configuration.settings.value(`${transport}_${suffix}`),
@@ -140,7 +146,8 @@ export class Relay {
         }),
         begin: (each) => {
           const reject = (rejected: RejectedSubmission) => rejectionNotice(rejected, bounce);
-          return beginSubmission(each, { ...submission, reject }, `${each.uid}`);
+          const { receive_override_options: overrides, content_filter: filter } = conf;
+          return beginSubmission(each, { ...submission, reject, overrides, filter }, `${each.uid}`);
         },
       },
     });
@@ -289,6 +296,8 @@ export class Relay {
     if (!rules) throw new Error(`no rules were made for ${service.service.name}`);
     const facts = {
       rewriteClients: conf.local_header_rewrite_clients,
+      overrides: conf.receive_override_options,
+      filter: conf.content_filter,
       onThisHost: isOwn,
       inMyNetworks: (name: string, address: string) => rules.mynetworks.matches(name, address) === true,
     };
@@ -317,6 +326,7 @@ export class Relay {
     if (conf.relay_recipient_maps.length > 0) listed.add("relay");
     const address = this.#router.rewriter.rewrite(recipient);
     const kind = this.#router.classify(address);
+    if (conf.receive_override_options.includes("no_unknown_recipient_checks")) listed.clear();
     const refusal = this.#router.refusal(sender, address, listed);
     if (kind instanceof Promise || refusal instanceof Promise) {
       return Promise.all([kind, refusal]).then(([a, b]) => recipientFacts(a, b, conf));

@@ -1,10 +1,17 @@
-import { type Cleanup, type CleanupMessage, type CleanupResult, isLocalClient } from "../cleanup/cleanup.ts";
+import {
+  type Cleanup,
+  type CleanupInput,
+  type CleanupMessage,
+  type CleanupResult,
+  isLocalClient,
+} from "../cleanup/cleanup.ts";
 import type { Log } from "../log/log.ts";
 import type { Submission, SubmissionIntake, SubmissionResult } from "../pickup/pickup.ts";
 import type { Envelope } from "../queue/message.ts";
 import { type NewMessage, QueueError, type QueueStore } from "../queue/store.ts";
 import { type Reply, reply } from "../rfc5321/reply.ts";
 import type { Intake, IntakeResult, Transaction } from "../smtpd/ports.ts";
+import type { RelayConf } from "./params.ts";
 import type { RejectedSubmission } from "./rejected.ts";
 
 /**
@@ -23,8 +30,16 @@ export interface SubmissionParts {
   readonly log: Log;
 }
 
+/** What is done with mail that comes in one way and not with other mail. */
+export interface IntakeFacts {
+  /** receive_override_options */
+  readonly overrides?: RelayConf["receive_override_options"];
+  /** content_filter */
+  readonly filter?: string;
+}
+
 /** What decides whether headers of a client's mail are completed. */
-export interface ClientFacts {
+export interface ClientFacts extends IntakeFacts {
   readonly rewriteClients: readonly string[];
   readonly onThisHost: (address: string) => boolean;
   readonly inMyNetworks: (name: string, address: string) => boolean;
@@ -66,11 +81,20 @@ export function openIntake(transaction: Transaction, parts: SubmissionParts, fac
     smtputf8: transaction.smtputf8,
     envid: transaction.envid,
     ret: transaction.ret,
+    ...treatment(facts),
   });
   return {
     data: (bytes) => message.data(bytes),
     commit: () => commit(message, transaction.id, parts),
     abandon: () => message.abandon(),
+  };
+}
+
+function treatment({ overrides = [], filter }: IntakeFacts): Pick<CleanupInput, "unchecked" | "unmapped" | "filter"> {
+  return {
+    unchecked: overrides.includes("no_header_body_checks"),
+    unmapped: overrides.includes("no_address_mappings"),
+    filter: filter || undefined,
   };
 }
 
@@ -80,6 +104,7 @@ async function commit(message: CleanupMessage, id: string, parts: SubmissionPart
   const finished = message.finish();
   const result = finished instanceof Promise ? await finished : finished;
   if (result.kind === "reject") return refused(result.reply);
+  if (result.kind === "discarded") return { kind: "queued", id };
   const refusal = await store(result.messages, undefined, parts);
   return refusal ? refused(refusal) : { kind: "queued", id };
 }
@@ -117,7 +142,8 @@ async function store(
 /** A message from sendmail. A refusal for good cannot be told to anybody but its sender, by mail. */
 export function beginSubmission(
   submission: Submission,
-  parts: SubmissionParts & { readonly reject: (rejected: RejectedSubmission) => Promise<readonly NewMessage[]> },
+  parts: SubmissionParts &
+    IntakeFacts & { readonly reject: (rejected: RejectedSubmission) => Promise<readonly NewMessage[]> },
   user: string,
 ): SubmissionIntake {
   const { head, uid, source, arrival_ms } = submission;
@@ -136,6 +162,7 @@ export function beginSubmission(
     smtputf8: head.smtputf8,
     envid: head.envid,
     ret: head.ret,
+    ...treatment(parts),
   });
   const begun: Buffer[] = [];
   let begun_bytes = 0;
@@ -153,6 +180,7 @@ export function beginSubmission(
       const finished = message.finish();
       const result: CleanupResult = finished instanceof Promise ? await finished : finished;
       if (result.kind === "messages") return outcome(await store(result.messages, source, parts));
+      if (result.kind === "discarded") return { kind: "taken" };
       if (result.reply.code < 500) return { kind: "retry", reason: result.reply.text };
       const text = Buffer.concat(begun);
       const notices = await parts.reject({ id, sender, head, arrival_ms, reply: result.reply, text });

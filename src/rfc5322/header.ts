@@ -69,6 +69,13 @@ export function scanHeader(bytes: Buffer, final: boolean): ScannedHeader {
   return { end: fields.pop()?.start ?? at, fields, ending: "open" };
 }
 
+/** Is this line the beginning of a field? Then where its name ends, and where its colon is. */
+export function beginOfField(line: Buffer): Pick<HeaderField, "nameEnd" | "colon"> | undefined {
+  const nameEnd = endOfName(line, 0, line.length);
+  const colon = nameEnd > 0 ? afterSpace(line, nameEnd, line.length) : line.length;
+  return line[colon] === colonByte ? { nameEnd, colon } : undefined;
+}
+
 /** A name is printable ASCII without the colon. */
 function endOfName(bytes: Buffer, from: number, to: number): number {
   let at = from;

@@ -30,6 +30,7 @@ export function textTable(table: ByteTable, reference: string, { foldCase }: Pic
       if (value instanceof Promise) return value.then((found) => found && text(found, reference));
       return value === undefined ? undefined : text(value, reference);
     },
+    find: (key) => table.find(key),
     ...(entries
       ? {
           *entries() {

@@ -32,6 +32,25 @@ export class Maps {
     return this.#from(0, key, partial);
   }
 
+  /** The same for a key of bytes (Table.find). An empty value ends the search, and is given; an empty key is not looked up. */
+  findBytes(key: Buffer): Answer<Buffer | undefined> {
+    return key.length === 0 ? undefined : this.#bytesFrom(0, key);
+  }
+
+  #bytesFrom(first: number, key: Buffer): Answer<Buffer | undefined> {
+    for (let index = first; index < this.slots.length; index++) {
+      const current = this.slots[index]?.current;
+      if (!current) continue;
+      if (current instanceof TableError) throw current;
+      const found = bytesOf(current, key);
+      if (found instanceof Promise) {
+        return found.then((value) => value ?? this.#bytesFrom(index + 1, key));
+      }
+      if (found) return found;
+    }
+    return undefined;
+  }
+
   #from(first: number, key: string, partial: boolean): Answer<string | undefined> {
     for (let index = first; index < this.slots.length; index++) {
       const slot = this.slots[index];
@@ -43,6 +62,14 @@ export class Maps {
     }
     return undefined;
   }
+}
+
+/** A key of bytes asked of any table. */
+export function bytesOf(table: Table, key: Buffer): Answer<Buffer | undefined> {
+  if (table.find) return table.find(key);
+  const found = table.get(key.toString());
+  if (found instanceof Promise) return found.then((value) => (value === undefined ? undefined : Buffer.from(value)));
+  return found === undefined ? undefined : Buffer.from(found);
 }
 
 export const noMaps: Maps = new Maps([]);

@@ -1,6 +1,6 @@
 import { bracedLength, bracedWords } from "./braces.ts";
 import type { ByteOptions, ByteTable, ByteTableType } from "./byte-table.ts";
-import type { Answer } from "./maps.ts";
+import { type Answer, bytesOf } from "./maps.ts";
 import { type Table, type TableContext, TableError } from "./table.ts";
 
 /**
@@ -58,9 +58,11 @@ function combining(type: string, parse: (name: string) => readonly string[], com
     async open(name: string, { part }: TableContext): Promise<Table> {
       const parts = await opened(parse(name), part);
       const asks = parts.map((each) => (key: string) => each.get(key));
+      const byteAsks = parts.map((each) => (key: Buffer) => bytesOf(each, key));
       return {
         patterns: parts[0]?.patterns ?? false,
         get: (key) => combine(asks, key, (found) => found.filter((value) => value !== "").join(",") || undefined),
+        find: (key) => combine(byteAsks, key, joined),
         close: async () => {
           for (const each of parts) await each.close();
         },

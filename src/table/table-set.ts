@@ -1,4 +1,4 @@
-import { Maps, type TableSlot } from "./maps.ts";
+import { bytesOf, Maps, type TableSlot } from "./maps.ts";
 import { openTable, parseReference, type Reference } from "./open.ts";
 import { type FileSnapshot, type Table, type TableContext, TableError, type TableType } from "./table.ts";
 import { tableTypes } from "./types.ts";
@@ -103,6 +103,10 @@ export class TableSet {
       get(key) {
         if (slot.current instanceof TableError) throw slot.current;
         return slot.current.get(key);
+      },
+      find(key) {
+        if (slot.current instanceof TableError) throw slot.current;
+        return bytesOf(slot.current, key);
       },
       close: async () => {},
     };

@@ -12,6 +12,8 @@ export interface Table {
   readonly patterns?: boolean;
   /** Answers at once where it can: most tables are in memory, and look-ups are on the path of every message. */
   get(key: string): string | undefined | Promise<string | undefined>;
+  /** The same for a key that need not be text, as it is: not folded, and the value as it is stored. Absent: get() has to do. */
+  find?(key: Buffer): Buffer | undefined | Promise<Buffer | undefined>;
   /** Every entry, for `postmap -s`; absent where the type cannot list. */
   entries?(): Iterable<readonly [key: string, value: string]>;
   close(): Promise<void>;

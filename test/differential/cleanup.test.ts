@@ -4,7 +4,6 @@
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { connect, createServer, type Server, type Socket } from "node:net";
 import { after, before, test } from "node:test";
 import { Cleanup, type CleanupConf, type CleanupInput, type CleanupResult } from "../../src/cleanup/cleanup.ts";
 import { cleanupParams } from "../../src/cleanup/params.ts";
@@ -16,6 +15,7 @@ import { testRouter } from "../../src/routing/test-router.ts";
 import { realClock } from "../../src/runtime/clock.ts";
 import { missing } from "../peers/place.ts";
 import { type RunningPostfix, startPostfix } from "../peers/postfix.ts";
+import { type Arrived, MailTaker, sendMail, withoutMoments } from "./mail-taker.ts";
 
 const why = missing("postfix", "sendmail", "postalias", "postmap");
 
@@ -39,22 +39,13 @@ const virtual = {
 };
 const members = "# members\nm1@x.example, M Two <m2@x.example>\n\nroot\n";
 
-interface Received {
-  readonly sender: string;
-  readonly recipients: readonly string[];
-  readonly text: string;
-}
-
 let postfix: RunningPostfix | undefined;
-let sink: Server | undefined;
-const received: Received[] = [];
+const sink = new MailTaker();
+const received = sink.arrived;
 
 before(async () => {
   if (why) return;
-  sink = createServer(takeMail).listen(0, "127.0.0.1");
-  await new Promise((resolve) => sink?.once("listening", resolve));
-  const address = sink.address();
-  const port = typeof address === "object" && address ? address.port : 0;
+  const port = await sink.listen();
   postfix = await startPostfix({
     mainCf: {
       ...{ myhostname: "mx.here.example", mydomain: "here.example", myorigin: "here.example" },
@@ -94,50 +85,8 @@ before(async () => {
 
 after(async () => {
   await postfix?.stop();
-  sink?.close();
+  sink.close();
 });
-
-/** Takes whatever comes, one command at a time. */
-function takeMail(socket: Socket): void {
-  let rest = "";
-  let sender = "";
-  let recipients: string[] = [];
-  let inText = false;
-  socket.setEncoding("latin1").on("error", () => {});
-  socket.write("220 sink ESMTP\r\n");
-  socket.on("data", (piece: string) => {
-    rest += piece;
-    for (;;) {
-      const ending = inText ? "\r\n.\r\n" : "\r\n";
-      const from = inText && rest.startsWith(".\r\n") ? -2 : rest.indexOf(ending);
-      if (from === -1) return;
-      const unit = rest.slice(0, Math.max(from, 0));
-      rest = rest.slice(from + ending.length);
-      if (inText) {
-        const text = Buffer.from(`${unit}\r\n`.replace(/^\./gm, ""), "latin1").toString();
-        received.push({ sender, recipients, text: from === -2 ? "" : text });
-        inText = false;
-        socket.write("250 2.0.0 Ok\r\n");
-      } else if (/^mail from:/i.test(unit)) {
-        sender = /<(.*?)>/.exec(unit)?.[1] ?? "";
-        recipients = [];
-        socket.write("250 2.1.0 Ok\r\n");
-      } else if (/^rcpt to:/i.test(unit)) {
-        recipients.push(Buffer.from(/<(.*)>/.exec(unit)?.[1] ?? "", "latin1").toString());
-        socket.write("250 2.1.5 Ok\r\n");
-      } else if (/^data/i.test(unit)) {
-        inText = true;
-        socket.write("354 go on\r\n");
-      } else if (/^ehlo/i.test(unit)) {
-        socket.write("250-sink\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES\r\n");
-      } else if (/^quit/i.test(unit)) {
-        socket.end("221 2.0.0 Bye\r\n");
-      } else {
-        socket.write("250 2.0.0 Ok\r\n");
-      }
-    }
-  });
-}
 
 interface Case {
   readonly client?: string;
@@ -151,37 +100,8 @@ async function send(
   port: number,
   { client = far, sender = "me@client.example", to = ["you@x.example"], text }: Case,
 ): Promise<string> {
-  const socket = connect({ host: "127.0.0.1", port, localAddress: client }).setEncoding("latin1");
-  const replies = socket[Symbol.asyncIterator]();
-  let buffered = "";
-  const reply = async (): Promise<string> => {
-    for (;;) {
-      const [whole] = /^(?:\d{3}-.*\r\n)*\d{3} .*\r\n/.exec(buffered) ?? [];
-      if (whole) {
-        buffered = buffered.slice(whole.length);
-        return whole;
-      }
-      const { value, done } = await replies.next();
-      if (done) throw new Error("Postfix closed the connection");
-      buffered += value;
-    }
-  };
-  await reply();
-  const utf8 = /[^\x00-\x7f]/.test(sender + to.join("")) ? " SMTPUTF8" : "";
-  for (const command of [
-    "EHLO client.example",
-    `MAIL FROM:<${sender}>${utf8}`,
-    ...to.map((each) => `RCPT TO:<${each}>`),
-    "DATA",
-  ]) {
-    socket.write(`${command}\r\n`);
-    const answer = await reply();
-    assert.match(answer, /^[23]/, `${command}: ${answer}`);
-  }
-  socket.write(`${text.replace(/^\./gm, "..")}.\r\n`);
-  const last = await reply();
-  socket.end("QUIT\r\n");
-  return last.trim();
+  const [answer = ""] = await sendMail(port, [{ client, sender, to, text: Buffer.from(text).toString("latin1") }]);
+  return answer;
 }
 
 function ourInput(one: Case, service: "smtpd" | "pickup"): CleanupInput {
@@ -232,7 +152,7 @@ async function ours(one: Case, service: "smtpd" | "pickup" = "smtpd"): Promise<C
   return message.finish();
 }
 
-const taken = (result: CleanupResult): Received[] => {
+const taken = (result: CleanupResult): Arrived[] => {
   assert.ok(result.kind === "messages");
   return result.messages.map(({ envelope, body }) => ({
     sender: envelope.sender,
@@ -242,8 +162,8 @@ const taken = (result: CleanupResult): Received[] => {
 };
 
 /** Waits until as many recipients have got something as we say there are. */
-async function delivered(expected: readonly Received[]): Promise<Received[]> {
-  const count = (all: readonly Received[]) => all.reduce((sum, { recipients }) => sum + recipients.length, 0);
+async function delivered(expected: readonly Arrived[]): Promise<Arrived[]> {
+  const count = (all: readonly Arrived[]) => all.reduce((sum, { recipients }) => sum + recipients.length, 0);
   for (let left = 300; left > 0 && count(received) < count(expected); left--) {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
@@ -254,14 +174,9 @@ async function delivered(expected: readonly Received[]): Promise<Received[]> {
   return received.splice(0);
 }
 
-const day = /(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [ \d]\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}(?: \(\w+\))?/g;
-
 /** Queue ids and moments of both systems under one name. */
 function masked(text: string): string {
-  return text
-    .replace(day, "DATE")
-    .replace(/<\d{14}\.\w+@/g, "<STAMP.ID@")
-    .replace(/\bid \w+(?=[;\r])/g, "id ID");
+  return withoutMoments(text);
 }
 
 async function sameText(one: Case): Promise<void> {
@@ -371,7 +286,7 @@ for (const [name, to] of Object.entries(expansions)) {
     const expected = taken(await ours(one));
     await send(postfix.port, one);
     const theirs = await delivered(expected);
-    const pairs = (all: readonly Received[]) =>
+    const pairs = (all: readonly Arrived[]) =>
       [
         ...new Set(
           all.flatMap(({ sender, recipients }) => recipients.map((each) => `${sender} ${each}`.toLowerCase())),
@@ -431,7 +346,7 @@ for (const [name, { args = [], text }] of Object.entries(programs)) {
       env: environment,
     });
     assert.equal(status, 0, String(stderr));
-    const [theirs] = await delivered([expected as Received]);
+    const [theirs] = await delivered([expected as Arrived]);
     assert.deepEqual([...(expected?.recipients ?? [])].sort(), [...(theirs?.recipients ?? [])].sort());
     assert.equal(masked(expected?.text ?? ""), masked(theirs?.text ?? ""));
   });

@@ -67,6 +67,7 @@ const otherWords = new Set<string>([
   "conn_use",
   "people_hosts",
   "people_query",
+  "no_header_body_checks",
 ]);
 
 /** Of transports that any master.cf may have. */

@@ -14,6 +14,7 @@ export const floors: Readonly<Record<string, number>> = {
   dns: 3,
   advice: 3,
   tls: 4,
+  content: 4,
   queue: 4,
   routing: 4.5,
   smtpd: 5,

@@ -284,6 +284,7 @@ async function oneOfOurs(cleanup: Cleanup, { client, sender, to, text }: GivenMe
   await message.data(Buffer.from(text, "latin1"));
   const result = await message.finish();
   if (result.kind === "reject") return refusal(`${result.reply.code} ${result.reply.enhanced} ${result.reply.text}`);
+  if (result.kind === "discarded") return refusal("discarded");
   const [{ envelope, body }] = result.messages;
   return {
     sender: envelope.sender,

@@ -1,0 +1,41 @@
+import { beginOfField } from "../rfc5322/header.ts";
+
+/**
+ * What a table says to a header or a line of text (header_checks(5)): a word in any case, and what follows
+ * it, one character a byte.
+ */
+export interface CheckAnswer {
+  /** In upper case. */
+  readonly action: string;
+  readonly text: string;
+  /** As the table gave it. */
+  readonly value: string;
+}
+
+export function parseAnswer(value: Buffer): CheckAnswer {
+  const text = value.toString("latin1");
+  const [, word = "", rest = ""] = /^([^ \t]*)\s*(.*)$/s.exec(text) ?? [];
+  return { action: word.toUpperCase(), text: rest, value: text };
+}
+
+/** What is checked: decides what REPLACE and PREPEND may put there. */
+export type CheckedThing = "header" | "body";
+
+/**
+ * Why the text of a PREPEND or REPLACE cannot be used, as Postfix logs it; undefined where it can. A header must
+ * be one: the message would end its header there.
+ */
+export function unusable({ action, text }: CheckAnswer, thing: CheckedThing, map: string): string | undefined {
+  if (text === "") return `${action} action without text in ${map} map`;
+  if (thing === "body" || beginOfField(Buffer.from(text, "latin1"))) return undefined;
+  return `bad ${action} header text "${shown(text)}" in ${map} map -- need "headername: headervalue"`;
+}
+
+/** A text of bytes for the log: as UTF-8, what could forge a line as `?`, and no longer than `most_bytes`. */
+export function shown(text: string | Buffer, most_bytes: number = Number.MAX_SAFE_INTEGER): string {
+  const bytes = Buffer.isBuffer(text) ? text : Buffer.from(text, "latin1");
+  return bytes
+    .subarray(0, most_bytes)
+    .toString()
+    .replace(/[\x00-\x1f\x7f\ufffd]/g, "?");
+}
