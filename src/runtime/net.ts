@@ -228,7 +228,7 @@ class SocketConnection implements Connection {
         reject(this.#error);
       };
       secured.once("error", failed);
-      secured.once("close", failed);
+      secured.once("close", () => failed());
       secured.once(done, () => {
         secured.removeAllListeners();
         this.#attach(secured);

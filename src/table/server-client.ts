@@ -70,29 +70,37 @@ export class ServerClient {
           if (!(error instanceof Gone)) throw error;
         }
       }
-      this.#open = new OpenConnection(await this.#connect(), this.#network, this.#framing, this.#limit_ms);
+      this.#open = new OpenConnection(
+        await connectTo(this.#network, this.#address, this.#limit_ms),
+        this.#network,
+        this.#framing,
+        this.#limit_ms,
+      );
       return await this.#open.ask(question);
     } catch (error) {
       this.close();
       throw new TableError("retry", `query error: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
+}
 
-  async #connect(): Promise<Connection> {
-    const { net, names } = this.#network;
-    const { host, port } = this.#address;
-    const isNumeric = port === 0 || /^[\d.]+$/.test(host) || host.includes(":");
-    const addresses = isNumeric ? [host] : (await names.native(host)).map(({ address }) => address);
-    let failure: unknown = new Error(`${host}: no address`);
-    for (const address of addresses) {
-      try {
-        return await net.connect({ address, port, timeout_ms: this.#limit_ms });
-      } catch (error) {
-        failure = error;
-      }
+/** Connects to the first of a host's addresses that can be. Rejects with an Error. */
+export async function connectTo(
+  { net, names }: Network,
+  { host, port }: ServerAddress,
+  limit_ms: number,
+): Promise<Connection> {
+  const isNumeric = port === 0 || /^[\d.]+$/.test(host) || host.includes(":");
+  const addresses = isNumeric ? [host] : (await names.native(host)).map(({ address }) => address);
+  let failure: unknown = new Error(`${host}: no address`);
+  for (const address of addresses) {
+    try {
+      return await net.connect({ address, port, timeout_ms: limit_ms });
+    } catch (error) {
+      failure = error;
     }
-    throw failure;
   }
+  throw failure;
 }
 
 /** The server went away without an answer. */

@@ -6,6 +6,7 @@ import { environ } from "./environ.ts";
 import { fail } from "./fail.ts";
 import { hash } from "./hash.ts";
 import { inline } from "./inline.ts";
+import { ldap } from "./ldap.ts";
 import { lmdb } from "./lmdb.ts";
 import { memcache } from "./memcache.ts";
 import { mysql } from "./mysql.ts";
@@ -28,6 +29,7 @@ export const tableTypes: readonly ByteTableType[] = [
   fail,
   hash,
   inline,
+  ldap,
   lmdb,
   memcache,
   mysql,

@@ -161,7 +161,10 @@ export async function startMariadb(sql: string): Promise<RunningDatabase> {
   return running;
 }
 
-/** An OpenLDAP with base dc=example,dc=com whose manager's password is "secret"; its `ldif` is loaded before it starts. */
+/**
+ * An OpenLDAP with base dc=example,dc=com whose manager's password is "secret"; its `ldif` is loaded before it starts. With
+ * StartTLS, it shows the certificate `certificate` in its directory, which is for "localhost".
+ */
 export function startSlapd(ldif: string): Promise<RunningDatabase> {
   return startDatabase({
     name: "slapd",
@@ -172,18 +175,25 @@ export function startSlapd(ldif: string): Promise<RunningDatabase> {
         mkdirSync(path);
         chownSync(path, account.uid, account.gid);
       }
+      const [certificate, key] = [join(directory, "certificate"), join(directory, "key")];
+      const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-x509", "-days", "2"];
+      const named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
+      execFileSync("openssl", ["req", ...kind, ...named, "-keyout", key, "-out", certificate], { stdio: "pipe" });
+      for (const path of [certificate, key]) chownSync(path, account.uid, account.gid);
       const add = (database: string, input: string) =>
         execFileSync("/usr/sbin/slapadd", ["-F", configuration, "-n", database], { input, ...account, cwd: directory });
-      add("0", slapdConfiguration(data));
+      add("0", slapdConfiguration(data, certificate, key));
       add("1", ldif);
       return ["/usr/sbin/slapd", "-d", "0", "-F", configuration, "-h", `ldap://127.0.0.1:${port}/`];
     },
   });
 }
 
-const slapdConfiguration = (data: string): string => `dn: cn=config
+const slapdConfiguration = (data: string, certificate: string, key: string): string => `dn: cn=config
 objectClass: olcGlobal
 cn: config
+olcTLSCertificateFile: ${certificate}
+olcTLSCertificateKeyFile: ${key}
 
 dn: cn=module,cn=config
 objectClass: olcModuleList

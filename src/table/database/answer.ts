@@ -50,6 +50,7 @@ export class Answer {
   }
 
   #tooMuch(text: string): never {
-    throw new TableError("retry", `${this.#form.reference}: ${text} for key: '${this.#key}'`);
+    this.#form.warn(`${this.#form.reference}: ${text} for key: '${this.#key}'`);
+    throw new TableError("retry", `query error: ${text}`);
   }
 }

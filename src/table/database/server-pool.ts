@@ -10,7 +10,8 @@ import { withinTime } from "./time-limit.ts";
  * drawn from those that do not rest, Unix sockets first. A server that cannot be
  * connected to, or does not answer in time, rests; the question goes to the next one.
  * An open connection that has gone away meanwhile is replaced, and nobody rests for it.
- * A server that refuses a question keeps its connection, and the next one is asked.
+ * A server that refuses a question keeps its connection, and the next one is asked. A TableError of
+ * the question is its end: it is about what was answered.
  *
  * Where nobody answers, nothing is known: a TableError "retry".
  */
@@ -37,6 +38,8 @@ export interface Driver<S extends Server, C> {
 export class Refused extends Error {}
 
 export interface PoolOptions {
+  /** The first server that does not rest is asked, in place of any. */
+  readonly inOrder: boolean;
   /** How long a server rests after a failure, where there are others. */
   readonly rest_ms: number;
   /** How long a connection is kept that nobody uses. */
@@ -46,6 +49,7 @@ export interface PoolOptions {
 }
 
 export const usualPool: PoolOptions = {
+  inOrder: false,
   rest_ms: 60_000,
   idle_ms: 60_000,
   connectLimit_ms: 10_000,
@@ -144,6 +148,10 @@ export class ServerPool<S extends Server, C> {
         return answer;
       } catch (error) {
         failure = error;
+        if (error instanceof TableError && connection) {
+          this.#keep(connection);
+          throw error;
+        }
         if (error instanceof Refused && connection) this.#keep(connection);
         else if (connection) this.#drop(connection);
         const wasGone = kept && !(error instanceof Refused) && !(error instanceof OutOfTime);
@@ -170,6 +178,7 @@ export class ServerPool<S extends Server, C> {
   #choose(tried: ReadonlySet<S>): S | undefined {
     const now = this.#clock.monotonic();
     const awake = this.#servers.filter((each) => !tried.has(each) && (this.#restUntil_ms.get(each) ?? now) <= now);
+    if (this.#options.inOrder) return awake[0];
     const local = awake.filter((each) => each.local);
     const able = local.length > 0 ? local : awake;
     const { random } = this.#context;
