@@ -6,18 +6,16 @@
  */
 
 import { parseNextHop } from "../dns/nexthop.ts";
-import { createLog } from "../log/log.ts";
 import type { SmtpTransport } from "../relay/configuration.ts";
 import { splitAddress } from "../rfc5321/path.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import type { SmtpParts } from "../smtp/parts.ts";
 import { TableError } from "../table/table.ts";
-import { TlsPolicies } from "../tls/policy.ts";
 import { arranged, type Finding, finding, nowhere, statusOf } from "./finding.ts";
 import { inspectHost } from "./host.ts";
 import { inspectIdentity } from "./identity.ts";
 import { inspectLogins } from "./logins.ts";
 import type { NextHopUse } from "./next-hops.ts";
+import { partsOf } from "./parts.ts";
 import { inspectPasswordEntries } from "./password-entries.ts";
 import { type HopProbe, probeHop } from "./probe.ts";
 import { probeFindings } from "./probe-findings.ts";
@@ -64,7 +62,7 @@ const probesAtOnce = 8;
 const probeLimit = 50;
 
 export async function check(runtime: Runtime, request: CheckRequest): Promise<CheckReport> {
-  const { scene, findings: early } = await setScene(runtime, request.directory, request.env);
+  const { scene, findings: early } = await setScene(runtime, request);
   const findings: Finding[] = [...early];
   let probes: readonly HopProbe[] = [];
   if (scene) {
@@ -178,23 +176,6 @@ async function probeAll(
   progress(0, hops.length);
   await Promise.all(Array.from({ length: Math.min(probesAtOnce, hops.length) }, work));
   return probes;
-}
-
-/** What the SMTP client of a transport is made of. */
-function partsOf({ runtime, materials, self }: Scene, transport: SmtpTransport): SmtpParts {
-  const { conf } = transport;
-  const log = createLog({ sink: () => {}, now: () => runtime.clock.now(), service: "check", slot: 0, tag: "postfix" });
-  const gathered = materials.transports.get(transport);
-  if (!gathered) throw new Error(`nothing was gathered for transport ${transport.name}`);
-  return {
-    ...{ conf, runtime, log, self },
-    passwords: materials.tables.maps(conf.smtp_sasl_password_maps),
-    discardMaps: materials.tables.maps(conf.smtp_discard_ehlo_keyword_address_maps),
-    filter: gathered.filter,
-    policies: new TlsPolicies(conf, materials.tables.maps(conf.smtp_tls_policy_maps), log),
-    authorities: gathered.authorities,
-    minimalBackoff_s: conf.minimal_backoff_time,
-  };
 }
 
 /** Of a next hop that cannot work as it is configured, a finding has said so; asking it takes until the time-out. */

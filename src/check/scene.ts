@@ -51,14 +51,21 @@ export interface SceneSet {
   readonly findings: readonly Finding[];
 }
 
-export async function setScene(
-  runtime: Runtime,
-  directory: string,
-  env: Readonly<Record<string, string | undefined>>,
-): Promise<SceneSet> {
+export interface SceneRequest {
+  readonly directory: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Parameters as if they stood in main.cf. */
+  readonly overrides?: Readonly<Record<string, string>>;
+}
+
+export async function setScene(runtime: Runtime, request: SceneRequest): Promise<SceneSet> {
+  const { directory, env, overrides } = request;
   const { files, host, names } = runtime;
   const findings: Finding[] = [];
-  const loaded = await loadConf(files, directory, { declared: allParams, host, names });
+  const loaded = await loadConf(files, directory, {
+    ...{ declared: allParams, host, names },
+    ...(overrides ? { overrides } : {}),
+  });
   let configuration: Configuration;
   try {
     configuration = configure(loaded.texts, loaded.problems);

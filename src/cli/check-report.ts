@@ -23,7 +23,10 @@ export function reportText(report: CheckReport, options: ReportOptions): string 
 
 const words: Readonly<Record<Severity, string>> = { error: "error", warning: "warning", notice: "notice" };
 
-function findingText({ severity, file, line, text, why, remedy, commands }: Finding, { paint }: ReportOptions): string {
+export function findingText(
+  { severity, file, line, text, why, remedy, commands }: Finding,
+  { paint }: ReportOptions,
+): string {
   const place = file && line > 0 ? `${file}, line ${line}: ` : file ? `${file}: ` : "";
   const colour = severity === "error" ? paint.bad : severity === "warning" ? paint.doubtful : paint.strong;
   const lines = [`${place}${colour(`${words[severity]}:`)} ${text}`];
@@ -62,7 +65,7 @@ const stepNames: Readonly<Record<Step["name"], string>> = {
   reset: "RSET",
 };
 
-function stepText({ name, ok, text, ms }: Step, { paint }: ReportOptions): string {
+export function stepText({ name, ok, text, ms }: Step, { paint }: ReportOptions): string {
   const mark = ok ? paint.good("ok  ") : paint.bad("FAIL");
   return `  ${mark}  ${stepNames[name].padEnd(9)} ${`${Math.round(ms)} ms`.padStart(8)}  ${text}`;
 }

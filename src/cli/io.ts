@@ -1,5 +1,6 @@
 import { read } from "node:fs";
 import type { Runtime } from "../runtime/runtime.ts";
+import { realTerminal, type Terminal } from "./terminal.ts";
 
 /**
  * What a command has to do with the world beside its arguments. A command is a
@@ -25,6 +26,8 @@ export interface CommandIo {
   readonly directory: string;
   /** How wide the terminal is that a stream goes to, in columns; undefined where it goes to none. */
   readonly columns?: { readonly out: number | undefined; readonly err: number | undefined };
+  /** Somebody who can be asked; undefined where nobody sits there. */
+  readonly terminal?: () => Terminal | undefined;
 }
 
 export interface RealIo extends CommandIo {
@@ -87,6 +90,7 @@ export function realIo(runtime: Runtime, directory = "/etc/postfix"): RealIo {
       },
     },
     launch: [process.argv[1] ?? ""],
+    terminal: () => realTerminal(process.stdin, process.stderr),
     finish: () => new Promise((resolve) => flush(resolve)),
   };
 }

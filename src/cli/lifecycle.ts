@@ -182,6 +182,11 @@ async function ask(command: string, io: CommandIo): Promise<{ text: string; stat
   });
 }
 
+/** Is there a master on this configuration? */
+export async function isRunning(io: CommandIo): Promise<boolean> {
+  return (await ask("status", io)) !== undefined;
+}
+
 async function place(io: CommandIo): Promise<ReturnType<typeof queuePaths>> {
   const { files, host } = io.runtime;
   const { queue_directory } = globalParams;

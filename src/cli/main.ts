@@ -29,6 +29,7 @@ const usageText = `usage: postern [-c config_directory] command
   reload        use the configuration as it is now
   status        is it running, and what is it doing
   check         say what is wrong, and how to mend it; ask the servers that mail goes to
+  setup         have mail sent through a provider: ask, log in, show, write, test
   try           send a small message to an address, and show what happens to it
   flush         try all deferred mail at once
   logrotate     begin a new log file
@@ -68,6 +69,7 @@ async function run(calledAs: string, args: readonly string[], io: CommandIo): Pr
     return problem || command === "" ? 64 : 0;
   }
   if (command === "check") return (await import("./check.ts")).check(rest, inDirectory);
+  if (command === "setup") return (await import("./setup.ts")).setup(rest, inDirectory);
   if (command === "try") return (await import("./try.ts")).tryCommand(rest, inDirectory);
   if (command === "postfix") return run("postern", ["-c", directory, ...rest], io);
   const named = programs[command];

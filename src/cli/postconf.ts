@@ -1,3 +1,4 @@
+import { EditError, type EditMode, editText, parseEdits, rewriteFile, systemText } from "../conf/edit.ts";
 import { ConfError, evaluate } from "../conf/evaluate.ts";
 import { type MainCf, parseMainCf, type Setting } from "../conf/main-cf.ts";
 import { globalParams } from "../conf/params.ts";
@@ -9,7 +10,6 @@ import { qmgrParams } from "../qmgr/params.ts";
 import { allParams } from "../relay/params.ts";
 import { readWhole } from "../runtime/files.ts";
 import type { CommandIo } from "./io.ts";
-import { EditError, type EditMode, editText, parseEdits, rewriteFile, systemText } from "./postconf/edit.ts";
 import { expandedTexts, listed, templateTexts, tlsFact } from "./postconf/facts.ts";
 import { foldLine, jsonLine } from "./postconf/format.ts";
 import { editMaster, type MasterMode, parseMasterEdits } from "./postconf/master-edit.ts";

@@ -28,5 +28,6 @@ export const floors: Readonly<Record<string, number>> = {
   practice: 6,
   master: 7,
   check: 7.5,
+  setup: 7.75,
   cli: 8,
 };

@@ -1,6 +1,6 @@
+import { EditError, type EditMode, type PhysicalLine, physicalLines } from "../../conf/edit.ts";
 import { splitFields } from "../../conf/master-cf.ts";
 import { splitNameValue, trimSpace } from "../../conf/text.ts";
-import { EditError, type EditMode, type PhysicalLine, physicalLines } from "./edit.ts";
 import { entryText } from "./format.ts";
 import {
   checkFields,

@@ -13,8 +13,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { realFiles } from "../../runtime/files.ts";
-import { seededRandom } from "../../runtime/random.ts";
+import { realFiles } from "../runtime/files.ts";
+import { seededRandom } from "../runtime/random.ts";
 import { EditError, editText, parseEdits, rewriteFile } from "./edit.ts";
 
 const edited = (text: string, edits: Record<string, string>) =>

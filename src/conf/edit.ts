@@ -1,6 +1,6 @@
-import { file_limit, splitNameValue, trimSpace } from "../../conf/text.ts";
-import { errorCode, type Files, openFlags, readWhole } from "../../runtime/files.ts";
-import type { Random } from "../../runtime/random.ts";
+import { errorCode, type Files, openFlags, readWhole } from "../runtime/files.ts";
+import type { Random } from "../runtime/random.ts";
+import { file_limit, splitNameValue, trimSpace } from "./text.ts";
 
 /** Why an edit was refused, in Postfix's words where it has any. */
 export class EditError extends Error {}
