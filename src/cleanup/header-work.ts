@@ -2,10 +2,11 @@ import { isAscii } from "node:buffer";
 import type { Log } from "../log/log.ts";
 import { formatFullName } from "../rfc5322/full-name.ts";
 import { fieldText, type HeaderField, type ScannedHeader } from "../rfc5322/header.ts";
+import { fieldLines, headerLines } from "../rfc5322/header-lines.ts";
 import { messageId } from "../rfc5322/message-id.ts";
+import { fieldRole } from "../routing/address-fields.ts";
 import type { Answer } from "../table/maps.ts";
-import { HeaderAddresses } from "./header-addresses.ts";
-import { headerLines } from "./header-lines.ts";
+import type { HeaderAddresses } from "./header-addresses.ts";
 
 /** The same for every message of a relay. */
 export interface HeaderRules {
@@ -149,7 +150,7 @@ export class HeaderWork {
     if (this.#rules.drop.has(name)) return nothing;
     const { addresses } = this.#subject;
     const rewritten =
-      addresses && HeaderAddresses.concerns(name)
+      addresses && fieldRole(name)
         ? addresses.rewrite(bytes.toString("latin1", start, nameEnd), fieldLines(bytes, colon + 1, end))
         : undefined;
     const limit = this.#rules.fieldLimit_bytes;
@@ -183,11 +184,3 @@ const addressOrMarkOfResent = new Set(
 );
 
 const nothing = Buffer.alloc(0);
-
-/** A part of a field with LF between its lines and none at its end. */
-function fieldLines(bytes: Buffer, from: number, to: number): string {
-  const text = bytes.toString("latin1", from, to);
-  const end = text.endsWith("\r\n") ? text.length - 2 : text.endsWith("\n") ? text.length - 1 : text.length;
-  const value = text.slice(0, end);
-  return value.includes("\n") ? value.replaceAll("\r\n", "\n") : value;
-}

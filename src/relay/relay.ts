@@ -346,6 +346,7 @@ export class Relay {
       log: own,
       passwords: materials.tables.maps(conf.smtp_sasl_password_maps),
       discardMaps: materials.tables.maps(conf.smtp_discard_ehlo_keyword_address_maps),
+      generic: this.#router.addressMap("smtp_generic_maps", conf.smtp_generic_maps, "generic"),
       filter: material.filter,
       policies: new TlsPolicies(conf, materials.tables.maps(conf.smtp_tls_policy_maps), own),
       authorities: material.authorities,

@@ -91,11 +91,6 @@ export class Router {
     };
     this.#nextHops = new NextHops(conf, hopMaps, this.#search, parents("transport_maps"));
     const propagates = (what: string) => conf.propagate_unmatched_extensions.includes(what);
-    const addressMap = (title: string, references: readonly string[], extensions: string) =>
-      new AddressMap({
-        ...{ title, maps: maps(references), rewriter: this.rewriter, search: this.#search },
-        propagate: propagates(extensions),
-      });
     this.aliases = new Aliases({
       ...{ delimiter, ownerRequestSpecial, rewriter: this.rewriter, expandOwner: conf.expand_owner_alias },
       maps: maps(conf.alias_maps),
@@ -103,7 +98,7 @@ export class Router {
       propagate: { alias: propagates("alias"), include: propagates("include") },
     });
     this.virtualAliases = new VirtualAliases({
-      map: addressMap("virtual_alias_maps", conf.virtual_alias_maps, "virtual"),
+      map: this.addressMap("virtual_alias_maps", conf.virtual_alias_maps, "virtual"),
       recursionLimit: conf.virtual_alias_recursion_limit,
       expansionLimit: conf.virtual_alias_expansion_limit,
       addressLengthLimit: conf.virtual_alias_address_length_limit,
@@ -114,14 +109,21 @@ export class Router {
     });
     this.canonicalMaps = new Canonical({
       conf,
-      common: addressMap("canonical_maps", conf.canonical_maps, "canonical"),
-      sender: addressMap("sender_canonical_maps", conf.sender_canonical_maps, "canonical"),
-      recipient: addressMap("recipient_canonical_maps", conf.recipient_canonical_maps, "canonical"),
+      common: this.addressMap("canonical_maps", conf.canonical_maps, "canonical"),
+      sender: this.addressMap("sender_canonical_maps", conf.sender_canonical_maps, "canonical"),
+      recipient: this.addressMap("recipient_canonical_maps", conf.recipient_canonical_maps, "canonical"),
       masquerade: new Masquerade(
         conf.masquerade_domains,
         new DomainList(conf.masquerade_exceptions, { ...names, exact: true }),
       ),
     });
+  }
+
+  /** Tables that replace addresses. `extensions`: the word of propagate_unmatched_extensions that is about them. */
+  addressMap(title: string, references: readonly string[], extensions: string): AddressMap {
+    const maps = references.length > 0 ? this.#sources.maps(references) : noMaps;
+    const propagate = this.#conf.propagate_unmatched_extensions.includes(extensions);
+    return new AddressMap({ title, maps, rewriter: this.rewriter, search: this.#search, propagate });
   }
 
   /**

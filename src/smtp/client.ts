@@ -8,8 +8,11 @@
 import type { Log } from "../log/log.ts";
 import type { DeliveryRequest, DeliveryResult } from "../queue/delivery.ts";
 import { chunkSize_bytes } from "../queue/message.ts";
+import { TableError } from "../table/table.ts";
 import { Attempt, type AttemptFigures } from "./attempt.ts";
+import type { Message } from "./exchange.ts";
 import { ownFailure } from "./failure.ts";
+import { GenericBody, wireAddresses } from "./generic.ts";
 import { Ledger, nowhere } from "./ledger.ts";
 import type { SmtpParts } from "./parts.ts";
 import { SessionPool } from "./pool.ts";
@@ -96,6 +99,18 @@ export class SmtpClient {
     return this.#logs.length;
   }
 
+  /** Rejects with a TableError where smtp_generic_maps cannot tell. */
+  async #message(request: DeliveryRequest, first: Buffer): Promise<Message> {
+    const { generic } = this.#parts;
+    const { envelope, recipients } = request;
+    const more = envelope.size_bytes > chunkSize_bytes;
+    if (!generic || generic.empty) return { request, first, more };
+    const names = recipients.map((index) => envelope.recipients[index]?.address ?? "");
+    const addresses = await wireAddresses(envelope, names, generic);
+    const body = new GenericBody(first, request.body, envelope, generic);
+    return { request, first: (await body.chunk(0)) ?? first, more, outside: { addresses, body } };
+  }
+
   async #attempt(request: DeliveryRequest, log: Log): Promise<DeliveryResult> {
     const { conf, runtime } = this.#parts;
     const ledger = new Ledger(request, conf, runtime.clock, log);
@@ -104,11 +119,16 @@ export class SmtpClient {
       if (first === undefined) {
         ledger.failAll(ownFailure("4.3.0", "unreadable mail queue entry", "message"), true, nowhere);
       } else {
-        const message = { request, first, more: request.envelope.size_bytes > chunkSize_bytes };
+        const message = await this.#message(request, first);
         const context = { parts: this.#parts, pool: this.#pool, limits: this.#limits, log, figures: this.#figures };
         await new Attempt(message, ledger, context).run();
       }
     } catch (error) {
+      if (error instanceof TableError) {
+        const reason = `smtp_generic_maps lookup error: ${error.message}`;
+        ledger.failAll(ownFailure("4.3.0", reason, "message"), true, nowhere);
+        return { recipients: ledger.results, health: ledger.health };
+      }
       // A bug must not lose mail: whoever has no answer yet waits.
       const words = error instanceof Error ? (error.stack ?? error.message) : String(error);
       log.error(`${request.envelope.id}: unexpected: ${words.replace(/\s+/g, " ")}`);

@@ -4,9 +4,11 @@
  */
 import type { Log } from "../log/log.ts";
 import type { DeliveryRequest } from "../queue/delivery.ts";
+import type { BodyReader } from "../queue/message.ts";
 import { PathError } from "../rfc5321/path.ts";
 import { mailCommand, rcptCommand } from "./commands.ts";
 import { type Failure, ownFailure } from "./failure.ts";
+import type { WireAddresses } from "./generic.ts";
 import { noSmtpUtf8 } from "./handshake.ts";
 import type { Ledger, Place, Target } from "./ledger.ts";
 import type { SmtpConf } from "./parts.ts";
@@ -21,6 +23,8 @@ export interface Message {
   /** Chunk 0 of the body. */
   readonly first: Buffer;
   readonly more: boolean;
+  /** What the server gets in place of the envelope's addresses, and a body that is not of the envelope's size. */
+  readonly outside?: { readonly addresses: WireAddresses; readonly body: BodyReader };
 }
 
 /** Why this message cannot be sent over this session, whatever its recipients; undefined where it can. */
@@ -36,13 +40,15 @@ export function obstacle({ request: { envelope } }: Message, session: Session): 
 
 /** The commands, or why there can be none. Recipients whose address cannot be written are given up in the ledger. */
 export function compose(
-  { request, first, more }: Message,
+  { request, first, more, outside }: Message,
   session: Session,
   conf: SmtpConf,
   ledger: Ledger,
   last: boolean,
 ): { readonly job: TransferJob; readonly targets: readonly Target[] } | undefined {
-  const { envelope, body } = request;
+  const envelope = outside ? { ...request.envelope, sender: outside.addresses.sender } : request.envelope;
+  const body = outside?.body ?? request.body;
+  const size_bytes = outside ? undefined : envelope.size_bytes;
   const { features, credentials } = session.facts;
   const unquoted = !conf.smtp_quote_rfc821_envelope;
   const downgrade =
@@ -61,7 +67,9 @@ export function compose(
   const targets: Target[] = [];
   const rcpts: string[] = [];
   for (const target of ledger.left) {
-    const rcpt = written(() => rcptCommand(target.recipient, envelope, features, unquoted));
+    const { recipient } = target;
+    const named = outside ? { ...recipient, address: outside.addresses.recipient(recipient.address) } : recipient;
+    const rcpt = written(() => rcptCommand(named, envelope, features, unquoted));
     if (rcpt === undefined) {
       ledger.fail([target], ownFailure("5.1.3", "bad recipient address syntax", "message"), true, place);
       continue;
@@ -71,7 +79,7 @@ export function compose(
   }
   return targets.length === 0
     ? undefined
-    : { job: { mail, rcpts, first, more, size_bytes: envelope.size_bytes, body, downgrade, last }, targets };
+    : { job: { mail, rcpts, first, more, size_bytes, body, downgrade, last }, targets };
 }
 
 /** Undefined where the grammar has no form for it. */

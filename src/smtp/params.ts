@@ -97,6 +97,11 @@ export const smtpParams = {
     since: "0.1",
     doc: "Keywords of EHLO replies that are overlooked, in any case: pipelining, starttls, auth, size, dsn, 8bitmime, smtputf8, … With silent-discard, this is not logged.",
   }),
+  smtp_generic_maps: tables({
+    default: "",
+    since: "0.1",
+    doc: "Tables that replace addresses in envelopes and headers of mail while it goes out, each by one other, as generic(5) tells: local addresses by ones that the world knows. Looked up once, like canonical_maps.",
+  }),
   smtp_discard_ehlo_keyword_address_maps: tables({
     default: "",
     since: "0.1",

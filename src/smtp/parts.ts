@@ -2,6 +2,7 @@ import type { Values } from "../conf/param.ts";
 import type { globalParams } from "../conf/params.ts";
 import type { dnsParams } from "../dns/params.ts";
 import type { Log } from "../log/log.ts";
+import type { AddressMap } from "../routing/address-map.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { MechanismFilter } from "../sasl/filter.ts";
 import type { Maps } from "../table/maps.ts";
@@ -34,6 +35,8 @@ export interface SmtpParts {
   readonly passwords: Maps;
   /** smtp_discard_ehlo_keyword_address_maps */
   readonly discardMaps: Maps;
+  /** smtp_generic_maps, where messages are sent. */
+  readonly generic?: AddressMap;
   /** smtp_sasl_mechanism_filter, compiled */
   readonly filter: MechanismFilter;
   /** smtp_tls_policy_maps and main.cf */

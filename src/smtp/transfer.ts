@@ -34,8 +34,8 @@ export interface TransferJob {
   readonly first: Buffer;
   /** There is more than chunk 0. */
   readonly more: boolean;
-  /** Of the whole body: less is not sent as a message. */
-  readonly size_bytes: number;
+  /** Of the whole body: less is not sent as a message. Undefined where the body sees to that itself. */
+  readonly size_bytes: number | undefined;
   readonly body: BodyReader;
   readonly downgrade: boolean;
   /** Say QUIT as soon as it is safe. */
@@ -240,7 +240,7 @@ class Transfer implements Listener {
       }
       if (chunk === undefined) break;
     }
-    if (read_bytes !== size_bytes) throw new Error("the body ends too early");
+    if (size_bytes !== undefined && read_bytes !== size_bytes) throw new Error("the body ends too early");
     this.#folded = encoder.folded;
     const taken = this.#session.facts.dialogue.send(Buffer.concat([encoder.end(), this.#finalDot()]));
     if (taken) this.#sent();

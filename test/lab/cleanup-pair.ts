@@ -78,7 +78,7 @@ export async function startCleanupPair(
   });
   return {
     postfix,
-    theirs: (name, messages) => throughPostfix(postfix, ports.get(name) ?? 0, collector, messages),
+    theirs: (name, messages) => throughRelay(ports.get(name) ?? 0, collector, messages, postfix.log),
     ours: (name, messages) => throughOurs({ ...common, ...variants[name] }, postfix.directory, messages),
     async stop() {
       await postfix.stop();
@@ -98,12 +98,15 @@ function services(name: string, port: number, variant: Variant): string[] {
   ];
 }
 
-/** A session for near clients and one for far ones; each message carries its number as a mark. */
-async function throughPostfix(
-  postfix: RunningPostfix,
+/**
+ * What a relay that listens on 127.0.0.1 sends on to the collector, for each message: a session for near clients and one for
+ * far ones; each message carries its number as a mark.
+ */
+export async function throughRelay(
   port: number,
   collector: Collector,
   messages: readonly GivenMessage[],
+  log: () => string,
 ): Promise<Outcome[]> {
   const from = collector.messages.length;
   const replies = new Map<number, string>();
@@ -116,9 +119,9 @@ async function throughPostfix(
   }
   const taken = [...replies.values()].filter((reply) => reply.startsWith("250 ")).length;
   const arrived = () => new Set(collector.messages.slice(from).map(markOf)).size;
-  await until(`${taken} messages from Postfix`, () => arrived() >= taken || undefined, {
+  await until(`${taken} messages from the relay`, () => arrived() >= taken || undefined, {
     limit_s: 60,
-    about: () => postfix.log().slice(-2000),
+    about: () => log().slice(-2000),
   });
   const found = new Map(collector.messages.slice(from).map((each) => [markOf(each), each]));
   return messages.map((_, number) => {
@@ -167,7 +170,7 @@ class Session {
 
   private constructor(socket: ReturnType<typeof connect>) {
     this.#socket = socket;
-    socket.setTimeout(60_000, () => socket.destroy(new Error("Postfix does not answer")));
+    socket.setTimeout(60_000, () => socket.destroy(new Error("the relay does not answer")));
     this.#pieces = socket.setEncoding("latin1")[Symbol.asyncIterator]();
   }
 
@@ -210,7 +213,7 @@ class Session {
         return whole.trim();
       }
       const { value, done } = await this.#pieces.next();
-      if (done) throw new Error("Postfix closed the connection");
+      if (done) throw new Error("the relay closed the connection");
       this.#buffered += value;
     }
   }

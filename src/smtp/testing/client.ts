@@ -6,6 +6,7 @@ import { memoryLog } from "../../log/log.ts";
 import type { DeliveryRequest } from "../../queue/delivery.ts";
 import type { Envelope, Recipient } from "../../queue/message.ts";
 import { chunkSize_bytes } from "../../queue/message.ts";
+import { AddressMap } from "../../routing/address-map.ts";
 import { realClock } from "../../runtime/clock.ts";
 import { realRuntime } from "../../runtime/real.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -51,6 +52,7 @@ export interface TestClient {
 
 export interface TestOptions {
   readonly passwords?: Readonly<Record<string, string>> | TableError;
+  readonly generic?: Readonly<Record<string, string>> | TableError;
   readonly policies?: Readonly<Record<string, string>>;
   readonly authorities?: readonly string[];
   readonly runtime?: Partial<Runtime>;
@@ -67,6 +69,7 @@ export function testClient(written: Written = {}, options: TestOptions = {}): Te
     log,
     passwords: options.passwords ? mapsOf(options.passwords) : new Maps([]),
     discardMaps: new Maps([]),
+    generic: genericMap(options.generic),
     filter: everyMechanism,
     policies: new TlsPolicies(conf, options.policies ? mapsOf(options.policies) : new Maps([]), log),
     authorities: options.authorities ?? [],
@@ -74,6 +77,16 @@ export function testClient(written: Written = {}, options: TestOptions = {}): Te
     minimalBackoff_s: 300,
   };
   return { client: new SmtpClient(parts), log, parts };
+}
+
+function genericMap(entries: TestOptions["generic"]): AddressMap {
+  return new AddressMap({
+    title: "smtp_generic_maps",
+    maps: entries ? mapsOf(entries) : new Maps([]),
+    rewriter: { rewrite: (address) => address },
+    search: { delimiter: "+", ownerRequestSpecial: true, isLocal: (domain) => domain === "local.test" },
+    propagate: false,
+  });
 }
 
 export interface TestMessage {

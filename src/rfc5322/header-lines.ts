@@ -1,7 +1,18 @@
+/**
+ * Lines of one header field: one character a byte, LF between them and none at the end, as fields are worked on.
+ */
 const tab = "\t";
 
+/** A part of a field as it stands in a message. */
+export function fieldLines(bytes: Buffer, from: number, to: number): string {
+  const text = bytes.toString("latin1", from, to);
+  const end = text.endsWith("\r\n") ? text.length - 2 : text.endsWith("\n") ? text.length - 1 : text.length;
+  const value = text.slice(0, end);
+  return value.includes("\n") ? value.replaceAll("\r\n", "\n") : value;
+}
+
 /**
- * The lines of one field as they go on (one character a byte, LF between them): CRLF at the end of each, and white space
+ * A whole field as it goes on: CRLF at the end of each, and white space
  * at the beginning of each but the first. A field beyond the limit ends with the last line before it, or, where that
  * would lose more than a tenth, in the middle of a line. Postfix: cleanup_out_header.
  */
