@@ -72,6 +72,9 @@ async function openStore(io: CommandIo, place: QueuePlace): Promise<QueueStore |
   const { openSqliteStore, queueFile, startSqliteWorker } = await import("../queue/open.ts");
   if (!(await isThere(io, queueFile(place.paths.queue)))) return undefined;
   const engine = await startSqliteWorker();
+  const { preloadLocks, tryLock } = await import("../queue/owner-lock.ts");
+  const { ownerLock, ownerLocks } = await import("../relay/gone-owners.ts");
+  preloadLocks();
   const { createLog } = await import("../log/log.ts");
   const warnings = createLog({
     sink: ({ text }) => io.err(`postsuper: warning: ${text}\n`),
@@ -87,5 +90,7 @@ async function openStore(io: CommandIo, place: QueuePlace): Promise<QueueStore |
     throw error;
   }
   const owner = `postsuper.${runtime.processes.pid}`;
+  // A relay that starts meanwhile has to know that the file is in use.
+  if (await isThere(io, ownerLocks(place.paths.queue))) tryLock(ownerLock(place.paths.queue, owner));
   return openSqliteStore(engine, { directory: place.paths.queue, owner, generation: 0, runtime, log: warnings });
 }

@@ -163,7 +163,7 @@ export class EngineStore implements QueueStore {
       const page = Math.min(limit - claimed.length, claimPage);
       const op = { ...common, limit: page, ...bound("most", room && room.most - recipients) };
       const { rows, corrupt, more } = await this.#coordinator.submit<"claim">(op);
-      for (const id of corrupt) this.#reportCorrupt(id, "its envelope fails its checksum");
+      for (const id of corrupt) this.#reportCorrupt(id, "its envelope or its row fails its checksum");
       for (const row of rows) {
         const envelope = this.#take(row);
         if (envelope) claimed.push(envelope);
@@ -190,7 +190,7 @@ export class EngineStore implements QueueStore {
         const owned = this.#owned.get(id);
         if (owned && index >= owned.chunks) return Promise.resolve(undefined);
         const cached = this.#cache.chunk(owned?.bodyNumber ?? number, index);
-        return cached ? Promise.resolve(cached) : this.#readChunk(number, index);
+        return cached ? Promise.resolve(cached) : this.#readChunk(number, index, owned !== undefined);
       },
     };
   }
@@ -240,7 +240,9 @@ export class EngineStore implements QueueStore {
     if (refused.length > 0) await this.forget(refused.map((batch) => ({ owner, batch })));
     let released = 0;
     for (;;) {
-      const { count, more } = await this.#coordinator.submit<"release">({ kind: "release", owner, limit: operatePage });
+      const op = { kind: "release", owner, limit: operatePage } as const;
+      const { count, corrupt, more } = await this.#coordinator.submit<"release">(op);
+      for (const id of corrupt) this.#reportCorrupt(id, "its row fails its checksum");
       released += count;
       if (!more) break;
     }
@@ -408,9 +410,10 @@ export class EngineStore implements QueueStore {
     if (action === "expire") this.#owned.set(id, { ...owned, envelope: { ...owned.envelope, expired: true } });
   }
 
-  async #readChunk(id: number, index: number): Promise<Buffer | undefined> {
+  /** `expected`: its message says that there is such a part, so the body does not end before it. */
+  async #readChunk(id: number, index: number, expected: boolean): Promise<Buffer | undefined> {
     const chunk = await this.#read<"chunk">({ kind: "chunk", id, index });
-    if (chunk === "corrupt") {
+    if (chunk === "corrupt" || (chunk === undefined && expected)) {
       const reason = `part ${index + 1} of its body is missing or fails its checksum`;
       await this.#setAside(id, reason);
       throw new QueueError("corrupt", `${formatId(id)}: ${reason}`);

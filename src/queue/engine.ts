@@ -147,7 +147,7 @@ export interface ResultOf {
   claim: { readonly rows: readonly Row[]; readonly corrupt: readonly number[]; readonly more: boolean };
   operate: Page<number>;
   flush: Page<DuePosition>;
-  release: { readonly count: number; readonly more: boolean };
+  release: { readonly count: number; readonly corrupt: readonly number[]; readonly more: boolean };
   forget: number;
   setAside: boolean;
   sweep: number;

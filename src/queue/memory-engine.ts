@@ -329,7 +329,7 @@ export class MemoryEngine implements Engine {
       }
       this.#dropHeldBefore(owner, Number.POSITIVE_INFINITY);
     }
-    return { count: Math.min(owned.length, limit), more: owned.length > limit };
+    return { count: Math.min(owned.length, limit), corrupt: [], more: owned.length > limit };
   }
 
   #forget({ owner, batches }: OpOf<"forget">): number {

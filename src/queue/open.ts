@@ -2,14 +2,19 @@ import type { Log } from "../log/log.ts";
 import { errorCode, openFlags } from "../runtime/files.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { BatchLimits } from "./coordinator.ts";
+import { firstLook, noteOf } from "./damage.ts";
 import type { Engine } from "./engine.ts";
 import { EngineStore } from "./engine-store.ts";
+import { queueFile, repaired } from "./queue-files.ts";
+import { finishRepair, isThere, RepairError, repairQueue } from "./repair.ts";
 import { networkFileSystem } from "./sqlite/file-system.ts";
 import type { OpenOptions } from "./sqlite/protocol.ts";
+import { isDamage } from "./sqlite/queue-reads.ts";
 import { SqliteEngine } from "./sqlite/sqlite-engine.ts";
 import type { RefusedBatch } from "./store.ts";
 
 export { openMemoryStore } from "./memory-store.ts";
+export { queueFile } from "./queue-files.ts";
 
 /**
  * Opening the default queue takes two steps, because a relay drops its
@@ -20,11 +25,6 @@ export function startSqliteWorker(): Promise<SqliteEngine> {
   return SqliteEngine.start();
 }
 
-/** The queue file of a queue's directory. */
-export function queueFile(directory: string): string {
-  return `${directory}/queue.db`;
-}
-
 export interface SqliteStoreOptions {
   /** Exists, and is writable; `$queue_directory/postern`. The queue is its file `queue.db`. */
   readonly directory: string;
@@ -32,6 +32,8 @@ export interface SqliteStoreOptions {
   readonly generation: number;
   readonly runtime: Pick<Runtime, "clock" | "files">;
   readonly log: Log;
+  /** Nobody else has the queue open, and nobody will before this call ends: then a damaged file is repaired. */
+  readonly alone?: boolean;
   /** What predecessors reported as their `refusedBatches`: removed before anything is claimed. */
   readonly refused?: readonly RefusedBatch[];
   readonly limits?: BatchLimits;
@@ -52,31 +54,68 @@ export class QueueOpenError extends Error {}
 
 /**
  * Opens the queue, making it if there is none. What an earlier process of the same owner had in work is
- * deferred, and due at once; bodies that it did not complete are swept. Throws QueueOpenError.
+ * deferred, and due at once; bodies that it did not complete are swept. A damaged file is repaired, where `alone`
+ * allows that, and what came of it is logged. Throws QueueOpenError.
  */
 export async function openSqliteStore(engine: OpenableEngine, options: SqliteStoreOptions): Promise<EngineStore> {
-  const { directory, owner, refused = [], runtime } = options;
+  const { directory, runtime } = options;
   const path = queueFile(directory);
   try {
     await assertLocal(runtime, directory);
+    if (options.alone) await mendBefore(options);
+    else if (await isThere(runtime.files, repaired(directory)))
+      throw new QueueOpenError(
+        `the repair of the mail queue ${path} was interrupted: start Postern, or run postern repair`,
+      );
     await createPrivate(runtime, directory, path);
-    const largestId = await engine.open({
-      path,
-      owner,
-      pageCache_bytes: options.pageCache_bytes ?? 16 * 1024 * 1024,
-      checkpoint_bytes: options.checkpoint_bytes ?? 16 * 1024 * 1024,
+    return await open(engine, options).catch(async (error: unknown) => {
+      if (!options.alone || !(await isMendable(options, error))) throw error;
+      await repairQueue({ ...options, ...runtime }, textOf(error));
+      return open(engine, options);
     });
-    const store = new EngineStore(engine, { ...options, clock: runtime.clock, largestId });
-    await store.forget(refused);
-    await store.release(owner);
-    return store;
   } catch (error) {
     await engine.close();
     if (error instanceof QueueOpenError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new QueueOpenError(`cannot open the mail queue ${path}: ${reason}`, { cause: error });
+    if (error instanceof RepairError) throw new QueueOpenError(error.message, { cause: error });
+    throw new QueueOpenError(`cannot open the mail queue ${path}: ${textOf(error)}`, { cause: error });
   }
 }
+
+async function open(engine: OpenableEngine, options: SqliteStoreOptions): Promise<EngineStore> {
+  const { directory, owner, refused = [], runtime } = options;
+  const largestId = await engine.open({
+    path: queueFile(directory),
+    owner,
+    pageCache_bytes: options.pageCache_bytes ?? 16 * 1024 * 1024,
+    checkpoint_bytes: options.checkpoint_bytes ?? 16 * 1024 * 1024,
+  });
+  const store = new EngineStore(engine, { ...options, clock: runtime.clock, largestId });
+  await store.forget(refused);
+  await store.release(owner);
+  return store;
+}
+
+/** What SQLite would not notice, or takes for something else. */
+async function mendBefore({ directory, runtime, log }: SqliteStoreOptions): Promise<void> {
+  const { files } = runtime;
+  if (await finishRepair(files, directory)) log.warning("mail queue: a repair that had been interrupted is complete");
+  const { damage, warning } = await firstLook(files, directory);
+  if (warning) log.warning(`mail queue: ${warning}`);
+  if (damage) await repairQueue({ ...runtime, directory, log }, damage);
+}
+
+/** At the open, a statement that fails because of a table that is not as it should be is damage, too. */
+async function isMendable({ directory, runtime }: SqliteStoreOptions, error: unknown): Promise<boolean> {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return (
+    isDamage(error) ||
+    code === "foreign" ||
+    code === "SQLITE_ERROR" ||
+    (await noteOf(runtime.files, directory)) !== undefined
+  );
+}
+
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 async function assertLocal({ files }: Pick<Runtime, "files">, directory: string): Promise<void> {
   const network = await networkFileSystem(files, directory);

@@ -10,7 +10,7 @@ const queues: readonly QueueName[] = ["active", "deferred", "hold", "corrupt"];
 
 /** Throws where the envelope cannot be read. */
 export function envelopeOf({ id, state: is, flags, envelope }: Row): Envelope {
-  if (envelope === undefined) throw new Error("its envelope fails its checksum");
+  if (envelope === undefined) throw new Error("its envelope or its row fails its checksum");
   return decodeEnvelope(formatId(id), envelope, {
     held: is === state.hold || (flags & flag.hold) !== 0,
     expired: (flags & flag.expired) !== 0,

@@ -39,6 +39,18 @@ export async function releaseGoneOwners(
   }
 }
 
+/** Whether no other relay works on the queue. While a master runs, none can come up but at its orders. */
+export async function isAlone(
+  files: Files,
+  queueDirectory: string,
+  own: string,
+  locks: Pick<OwnerLocking, "isGone"> = realLocking,
+): Promise<boolean> {
+  const names = await files.list(ownerLocks(queueDirectory));
+  const others = names.filter((name) => name.endsWith(".lock") && name !== `${own}.lock`);
+  return others.every((name) => locks.isGone(`${ownerLocks(queueDirectory)}/${name}`));
+}
+
 /**
  * Removes the locks of relays that have ended. Only while no other relay is coming up: one that has made
  * its lock's file, and not locked it yet, would seem to have ended.

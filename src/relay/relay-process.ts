@@ -18,7 +18,14 @@ import { type ControlPorts, startControl } from "./control.ts";
 import { controlPorts, operatorPorts } from "./control-ports.ts";
 import { exposedCredentials } from "./exposed-credentials.ts";
 import { Followers } from "./follow.ts";
-import { type OwnerLocking, ownerLock, ownerLocks, releaseGoneOwners, removeGoneLocks } from "./gone-owners.ts";
+import {
+  isAlone,
+  type OwnerLocking,
+  ownerLock,
+  ownerLocks,
+  releaseGoneOwners,
+  removeGoneLocks,
+} from "./gone-owners.ts";
 import { gatherMaterials } from "./materials.ts";
 import type { RelayConf } from "./params.ts";
 import type { Begin, FromRelay, RefusedBatch, ToRelay } from "./protocol.ts";
@@ -143,7 +150,8 @@ class RelayProcess {
     await holdOwnerLock(world, paths.queue, message.owner);
     const noted = await notedRefused(files, paths.queue);
     const refused = [...message.refused, ...noted];
-    const store = await openStore(engine, runtime, { conf, paths, log, message, refused });
+    const alone = await isAlone(files, paths.queue, message.owner, locks);
+    const store = await openStore(engine, runtime, { conf, paths, log, message, refused, alone });
     await forgetNoted(files, paths.queue, noted);
     let isBroken = false;
     const broken = (error: unknown): void => {
@@ -314,7 +322,15 @@ async function openStore(
     log,
     message,
     refused,
-  }: { conf: RelayConf; paths: QueuePaths; log: Log; message: Begin; refused: readonly RefusedBatch[] },
+    alone,
+  }: {
+    conf: RelayConf;
+    paths: QueuePaths;
+    log: Log;
+    message: Begin;
+    refused: readonly RefusedBatch[];
+    alone: boolean;
+  },
 ) {
   return openSqliteStore(engine, {
     directory: paths.queue,
@@ -322,6 +338,7 @@ async function openStore(
     generation: message.generation,
     runtime,
     log: log.as("qmgr"),
+    alone,
     refused,
     limits: { ops: conf.postern_queue_batch_limit, bytes: conf.postern_queue_batch_size_limit },
     cache_bytes: conf.postern_queue_cache_size,

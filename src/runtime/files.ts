@@ -62,6 +62,8 @@ export interface Files {
   list(directory: string): Promise<string[]>;
   makeDirectory(path: string, mode?: number): Promise<void>;
   rename(from: string, to: string): Promise<void>;
+  /** One more name of a file, on the same file system. */
+  link(path: string, name: string): Promise<void>;
   remove(path: string): Promise<void>;
   /** An empty one. */
   removeDirectory(path: string): Promise<void>;
@@ -177,6 +179,7 @@ export const realFiles: Files = {
   list: (directory) => promised((done) => fs.readdir(directory, done)),
   makeDirectory: (path, mode) => finished((done) => fs.mkdir(path, mode, done)),
   rename: (from, to) => finished((done) => fs.rename(from, to, done)),
+  link: (path, name) => finished((done) => fs.link(path, name, done)),
   remove: (path) => finished((done) => fs.unlink(path, done)),
   removeDirectory: (path) => finished((done) => fs.rmdir(path, done)),
   chmod: (path, mode) => finished((done) => fs.chmod(path, mode, done)),

@@ -48,7 +48,7 @@ const envelope = (size_bytes: number): NewEnvelope => {
 };
 
 /** Accepts one message. */
-export async function take(store: EngineStore, id: string): Promise<void> {
+export async function take(store: EngineStore, id: string, arrival_ms = Date.now()): Promise<void> {
   const whole = bodyOf(id);
   let body: Parameters<EngineStore["accept"]>[0]["body"] = whole;
   if (whole.length > chunkSize_bytes) {
@@ -57,7 +57,7 @@ export async function take(store: EngineStore, id: string): Promise<void> {
       await body.append(Buffer.from(whole.subarray(at, at + chunkSize_bytes)));
     }
   }
-  await store.accept({ envelope: envelope(whole.length), body, id, arrival_ms: Date.now() });
+  await store.accept({ envelope: envelope(whole.length), body, id, arrival_ms });
 }
 
 async function takeAndSay(store: EngineStore): Promise<string> {

@@ -155,7 +155,7 @@ function pretended(op: Op): Result {
     case "flush":
       return { changed: [], next: undefined };
     case "release":
-      return { count: 0, more: false };
+      return { count: 0, corrupt: [], more: false };
     default:
       return undefined;
   }

@@ -1,5 +1,6 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { DuePosition } from "../engine.ts";
+import { OrderError } from "./order.ts";
 
 /** What is wanted, other than due: `upTo` and `most` as a claim has them (engine.ts); no bound where they are not given. */
 export interface Wanted {
@@ -50,6 +51,7 @@ export class DueScan {
       const page = Math.min(pageRows, selective ? Math.max(limit, 64) : limit - found.length);
       const rows = this.#after.all(at.due, at.id, until, page);
       for (const [due, id, destination, recipients] of rows) {
+        if (due < at.due || (due === at.due && id <= at.id)) throw new OrderError("the index of due messages");
         if (recipients <= upTo && !place.excluding.has(destination) && !this.unreadable.has(id)) {
           found.push({ due, id });
           inFound += recipients;

@@ -23,7 +23,7 @@ export type Request =
 export type Reply =
   | { readonly kind: "ready" }
   | { readonly kind: "opened"; readonly largestId: number }
-  | { readonly kind: "notOpened"; readonly message: string }
+  | { readonly kind: "notOpened"; readonly message: string; readonly code: string }
   | { readonly kind: "committed"; readonly results: readonly Result[] }
   | { readonly kind: "notCommitted"; readonly error: Failure }
   | { readonly kind: "answer"; readonly number: number; readonly result: ReadResultOf[ReadKind] }

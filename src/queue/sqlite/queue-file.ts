@@ -1,4 +1,4 @@
-import type { Database, Statement } from "better-sqlite3";
+import type { Database } from "better-sqlite3";
 import {
   type Change,
   type DuePosition,
@@ -13,9 +13,12 @@ import {
   type Row,
   state,
 } from "../engine.ts";
+import { formatId } from "../id.ts";
 import { chunkCrc, envelopeCrc } from "./checksum.ts";
 import { DueScan } from "./due-scan.ts";
-import { isDamage, type RawRow, rowColumns, rowOf } from "./queue-reads.ts";
+import { assertRising, OrderError } from "./order.ts";
+import { isDamage, rowOf } from "./queue-reads.ts";
+import { prepare, type Statements } from "./statements.ts";
 
 /**
  * Every operation on an open queue file, as SQL. Called inside a transaction
@@ -26,6 +29,8 @@ import { isDamage, type RawRow, rowColumns, rowOf } from "./queue-reads.ts";
  *  1. A row has an owner if and only if its state is active, and a batch only while its accepter owns it; or it was accepted as held.
  *  2. `tally` has the count of the other states, changed in the same transaction (flushTally).
  *  3. A row's crc is that of its envelope at all times.
+ *  4. A row whose small columns fail their checksum is changed by nobody, but set aside or removed: a change would make the
+ *     checksum right again. `damaged` is told of what SQLite or we find wrong with the file.
  */
 export class QueueFile {
   readonly #owner: string;
@@ -33,9 +38,11 @@ export class QueueFile {
   /** Also for what only reads on the same connection: what is written here, it has to see. */
   readonly due: DueScan;
   readonly #tally = [0, 0, 0, 0];
+  readonly #damaged: (what: string) => void;
 
-  constructor(db: Database, owner: string) {
+  constructor(db: Database, owner: string, damaged: (what: string) => void) {
     this.#owner = owner;
+    this.#damaged = damaged;
     this.#sql = prepare(db);
     this.due = new DueScan(db);
   }
@@ -89,7 +96,8 @@ export class QueueFile {
   }
 
   #count(is: number, by: number): void {
-    this.#tally[is] = (this.#tally[is] ?? 0) + by;
+    // Not of a damaged row's, which may be anything.
+    if (is in this.#tally) this.#tally[is] = (this.#tally[is] ?? 0) + by;
   }
 
   /** All or none: whether all of them can be is known before the first is. */
@@ -148,7 +156,7 @@ export class QueueFile {
     const trace = this.#sql.trace.get(source);
     if (!trace) return undefined;
     const [id, crc, envelope] = trace;
-    return rowOf([id, gone, 0, 0, 1, 0, crc, envelope]);
+    return rowOf([id, gone, 0, 0, 1, 0, crc, envelope, 1]);
   }
 
   /** The body is a message's now. The number of its chunks that are there. */
@@ -176,9 +184,11 @@ export class QueueFile {
 
   #finish(id: number, { gone_ms, trace }: Extract<Change, { kind: "finish" }>): boolean {
     if (trace) this.#sql.leaveTrace.run(gone_ms, envelopeCrc(id, trace), trace, id, this.#owner);
-    const body = this.#sql.finish.get(id, this.#owner);
-    if (body === undefined) return false;
-    if (body !== null) this.#deleteBody(body);
+    const finished = this.#sql.finish.get(id, this.#owner);
+    if (finished === undefined) return false;
+    const [body, intact] = finished;
+    if (intact !== 1) this.#damaged(`the row of ${formatId(id)} fails its checksum`);
+    else if (body !== null) this.#deleteBody(body);
     return true;
   }
 
@@ -186,15 +196,23 @@ export class QueueFile {
     const crc = envelopeCrc(id, change.envelope);
     const flags = change.warned ? flag.warned : 0;
     if (change.kind === "progress") {
-      return this.#sql.progress.run(crc, change.envelope, flags, id, this.#owner).changes > 0;
+      const changes = this.#sql.progress.run(crc, change.envelope, flags, id, this.#owner).changes;
+      return changes > 0 || this.#isUnfit(id);
     }
     const { envelope, recipients, due, destination } = change;
     this.#sql.moveBody.run(id, this.#owner);
     const is = this.#sql.defer.get(crc, envelope, recipients, flags, due, destination, id, this.#owner);
-    if (is === undefined) return false;
+    if (is === undefined) return this.#isUnfit(id);
     this.#count(is, 1);
     this.due.touched(due, recipients);
     return true;
+  }
+
+  /** A row that was not changed, because it is not ours any more, or because it is damaged: then it is set aside. Always false. */
+  #isUnfit(id: number): false {
+    const found = this.#sql.states.get(id);
+    if (found && found[2] !== 1) this.#setAside(id);
+    return false;
   }
 
   #deleteBody(body: number): void {
@@ -220,15 +238,17 @@ export class QueueFile {
       const raw = this.#sql.row.get(id);
       const row = raw && rowOf(raw);
       if (row?.envelope === undefined) {
-        this.#setAside(id);
+        if (!this.#setAside(id)) throw new MisledError(`${formatId(id)} is listed as due, and cannot be`);
         return undefined;
       }
+      if (row.state !== state.deferred) throw new MisledError(`${formatId(id)} is listed as due, and is not deferred`);
       this.#sql.own.run(this.#owner, id);
       this.#count(state.deferred, -1);
       return row;
     } catch (error) {
-      if (!isDamage(error)) throw error;
+      if (!isDamage(error) && !(error instanceof MisledError)) throw error;
       // Not even to be marked: it is left where it is, and stepped over until the file is mended.
+      this.#damaged(error instanceof Error ? error.message : String(error));
       this.due.unreadable.add(id);
       return undefined;
     }
@@ -237,6 +257,7 @@ export class QueueFile {
   #operate({ action, selection, within, now }: OpOf<"operate">): Page<number> {
     const paged = "limit" in selection;
     const ids = paged ? this.#sql.idsAfter.all(selection.after, selection.limit) : selection.ids;
+    if (paged) assertRising(selection.after, ids);
     const changed = ids.filter((id) => this.#change(id, action, now, within));
     return { changed, next: paged && ids.length === selection.limit ? ids.at(-1) : undefined };
   }
@@ -244,8 +265,9 @@ export class QueueFile {
   #change(id: number, action: OperatorAction, now: number, within: readonly number[] | undefined): boolean {
     const found = this.#sql.states.get(id);
     if (!found) return false;
-    const [is, flags] = found;
+    const [is, flags, intact] = found;
     if (within && !within.includes(is)) return false;
+    if (intact !== 1 && action !== "remove") return false;
     switch (action) {
       case "remove":
         this.#sql.leaveLastTrace.run(now, id);
@@ -288,9 +310,10 @@ export class QueueFile {
   #delete(id: number): boolean {
     const deleted = this.#sql.delete.get(id);
     if (!deleted) return false;
-    const [is, body] = deleted;
+    const [is, body, intact] = deleted;
     this.#count(is, -1);
-    if (body !== null) this.#deleteBody(body);
+    if (intact !== 1) this.#damaged(`the row of ${formatId(id)} fails its checksum`);
+    else if (body !== null) this.#deleteBody(body);
     return true;
   }
 
@@ -307,15 +330,30 @@ export class QueueFile {
     }
     if (changed.length > 0) this.due.touched(0);
     const last = rows.at(-1);
+    if (
+      paged &&
+      last &&
+      (last[0] < selection.after.due || (last[0] === selection.after.due && last[1] <= selection.after.id))
+    )
+      throw new OrderError("the index of due messages");
     const next = paged && last && rows.length === selection.limit ? { due: last[0], id: last[1] } : undefined;
     return { changed, next };
   }
 
   #release({ owner, limit }: OpOf<"release">): Result {
     const ids = this.#sql.ownedBy.all(owner, limit);
-    for (const id of ids) this.#count(this.#sql.disown.get(id) ?? state.deferred, 1);
+    const corrupt: number[] = [];
+    let count = 0;
+    for (const id of ids) {
+      const is = this.#sql.disown.get(id);
+      if (is !== undefined) {
+        this.#count(is, 1);
+        count++;
+      } else if (this.#setAside(id)) corrupt.push(id);
+      else this.#damaged(`${formatId(id)} is listed as ${owner}'s, and is not there`);
+    }
     if (ids.length > 0) this.due.touched(0);
-    const more = ids.length === limit;
+    const more = ids.length === limit && count + corrupt.length > 0;
     if (!more) {
       for (const body of this.#sql.unfinishedOf.all(owner)) {
         this.#sql.endBody.run(body);
@@ -323,7 +361,7 @@ export class QueueFile {
       }
       this.#sql.dropHeldBefore.run(owner, Number.MAX_SAFE_INTEGER);
     }
-    return { count: ids.length, more };
+    return { count, corrupt, more };
   }
 
   #forget({ owner, batches }: OpOf<"forget">): number {
@@ -336,7 +374,7 @@ export class QueueFile {
 
   #setAside(id: number): boolean {
     const found = this.#sql.states.get(id);
-    if (!found || found[0] === state.corrupt) return false;
+    if (!found || (found[0] === state.corrupt && found[2] === 1)) return false;
     this.#sql.setAside.run(id);
     this.#count(found[0], -1);
     this.#count(state.corrupt, 1);
@@ -344,105 +382,9 @@ export class QueueFile {
   }
 }
 
+/** Two places of the file contradict each other. */
+class MisledError extends Error {}
+
 /** Not a state of the file: the message is gone, and left a trace. */
 const gone = -1;
 const none: readonly InsertResult[] = [];
-
-type Statements = ReturnType<typeof prepare>;
-
-function prepare(db: Database) {
-  const run = <Bound extends unknown[]>(sql: string): Statement<Bound> => db.prepare<Bound>(sql);
-  const raw = <Bound extends unknown[], Found>(sql: string) => db.prepare<Bound, Found>(sql).raw();
-  const one = <Bound extends unknown[], Found>(sql: string) => db.prepare<Bound, Found>(sql).pluck();
-  type Blob = Uint8Array | null;
-  return {
-    insert: run<
-      [
-        number,
-        number,
-        string | null,
-        number | null,
-        string | null,
-        number,
-        number | null,
-        number,
-        Blob,
-        number | null,
-        Blob,
-        number,
-      ]
-    >(
-      `INSERT INTO message (id, state, flags, owner, batch, due, destination, source, chunks, body, crc, envelope, body_crc, inline, recipients)
-       VALUES (?, ?, 0, ?, ?, 0, '', ?, ?, ?, ?, ?, ?, ?, ?)`,
-    ),
-    bySource: raw<[string], RawRow>(`SELECT ${rowColumns} FROM message WHERE source = ?`),
-    trace: raw<[string], [number, number, Buffer]>("SELECT id, crc, envelope FROM trace WHERE source = ?"),
-    row: raw<[number], RawRow>(`SELECT ${rowColumns} FROM message WHERE id = ?`),
-    states: raw<[number], [state: number, flags: number]>("SELECT state, flags FROM message WHERE id = ?"),
-
-    finish: one<[number, string], number | null>("DELETE FROM message WHERE id = ? AND owner = ? RETURNING body"),
-    delete: raw<[number], [number, number | null]>("DELETE FROM message WHERE id = ? RETURNING state, body"),
-    leaveTrace: run<[number, number, Blob, number, string]>(
-      `INSERT OR REPLACE INTO trace (source, gone_ms, id, crc, envelope)
-       SELECT source, ?, id, ?, ? FROM message WHERE id = ? AND owner = ? AND source IS NOT NULL`,
-    ),
-    leaveLastTrace: run<[number, number]>(
-      `INSERT OR REPLACE INTO trace (source, gone_ms, id, crc, envelope)
-       SELECT source, ?, id, crc, envelope FROM message WHERE id = ? AND source IS NOT NULL`,
-    ),
-    sweep: run<[number, number]>(
-      "DELETE FROM trace WHERE rowid IN (SELECT rowid FROM trace WHERE gone_ms < ? ORDER BY gone_ms LIMIT ?)",
-    ),
-
-    progress: run<[number, Blob, number, number, string]>(
-      "UPDATE message SET crc = ?, envelope = ?, flags = flags | ? WHERE id = ? AND owner = ?",
-    ),
-    moveBody: run<[number, string]>(
-      `INSERT INTO chunk (id, body, seq, crc, data)
-       SELECT id, id, 0, body_crc, inline FROM message WHERE id = ? AND owner = ? AND inline IS NOT NULL`,
-    ),
-    defer: one<[number, Blob, number, number, number, string, number, string], number>(
-      `UPDATE message SET state = iif(flags & ${flag.hold}, ${state.hold}, ${state.deferred}), crc = ?, envelope = ?, recipients = ?,
-         flags = (flags & ~${flag.hold}) | ?, owner = NULL, batch = NULL, due = ?, destination = ?,
-         body = coalesce(body, iif(inline IS NULL, NULL, id)), body_crc = NULL, inline = NULL
-       WHERE id = ? AND owner = ? RETURNING state`,
-    ),
-    own: run<[string, number]>(`UPDATE message SET state = ${state.active}, owner = ?, batch = NULL WHERE id = ?`),
-    disown: one<[number], number>(
-      `UPDATE message SET state = iif(flags & ${flag.hold}, ${state.hold}, ${state.deferred}), flags = flags & ~${flag.hold},
-         owner = NULL, batch = NULL, due = 0, destination = '' WHERE id = ? RETURNING state`,
-    ),
-    ownedBy: one<[string, number], number>("SELECT id FROM message WHERE owner = ? LIMIT ?"),
-    ofBatch: one<[string, number], number>("SELECT id FROM message WHERE owner = ? AND batch = ?"),
-    noteHeld: run<[string, number, number]>("INSERT INTO held (owner, batch, id) VALUES (?, ?, ?)"),
-    heldOfBatch: one<[string, number], number>("SELECT id FROM held WHERE owner = ? AND batch = ?"),
-    dropHeldBefore: run<[string, number]>("DELETE FROM held WHERE owner = ? AND batch < ?"),
-    setAside: run<[number]>(`UPDATE message SET state = ${state.corrupt}, owner = NULL, batch = NULL WHERE id = ?`),
-    setFlags: run<[number, number]>("UPDATE message SET flags = ? WHERE id = ?"),
-    setState: run<[number, number]>("UPDATE message SET state = ? WHERE id = ?"),
-    setDue: run<[number, string | null, number]>(
-      "UPDATE message SET due = ?, destination = coalesce(?, destination) WHERE id = ?",
-    ),
-    idsAfter: one<[number, number], number>("SELECT id FROM message WHERE id > ? ORDER BY id LIMIT ?"),
-    dueAfter: raw<[number, number, number], [number, number, string]>(
-      `SELECT due, id, destination FROM message INDEXED BY message_due
-       WHERE state = 1 AND (due, id) > (?, ?) ORDER BY due, id LIMIT ?`,
-    ),
-    dueOf: raw<[number], [number, number, string]>(
-      "SELECT due, id, destination FROM message WHERE id = ? AND state = 1 AND due > 0",
-    ),
-
-    insertChunk: run<[number, number, number, number | null, Blob]>(
-      "INSERT INTO chunk (id, body, seq, crc, data) VALUES (?, ?, ?, ?, ?)",
-    ),
-    countChunks: one<[number, number], number>(
-      "SELECT (SELECT count(*) FROM chunk WHERE id = ?) + (SELECT count(*) FROM chunk WHERE body = ? AND seq > 0)",
-    ),
-    deleteFirstChunk: run<[number]>("DELETE FROM chunk WHERE id = ?"),
-    deleteLaterChunks: run<[number]>("DELETE FROM chunk WHERE body = ? AND seq > 0"),
-    beginBody: run<[number, string]>("INSERT OR IGNORE INTO unfinished (body, owner) VALUES (?, ?)"),
-    endBody: run<[number]>("DELETE FROM unfinished WHERE body = ?"),
-    unfinishedOf: one<[string], number>("SELECT body FROM unfinished WHERE owner = ?"),
-    tally: run<[number, number]>("UPDATE tally SET count = count + ? WHERE state = ?"),
-  };
-}

@@ -2,6 +2,8 @@ import type { Database, Statement } from "better-sqlite3";
 import { type Read, type ReadKind, type ReadResultOf, type Row, state } from "../engine.ts";
 import { chunkCrc, envelopeCrc } from "./checksum.ts";
 import { DueScan } from "./due-scan.ts";
+import { assertRising, OrderError } from "./order.ts";
+import { isIntact } from "./schema.ts";
 
 /** A row of `message` without its body, as its statement gives it. */
 export type RawRow = [
@@ -13,13 +15,14 @@ export type RawRow = [
   chunks: number,
   crc: number,
   envelope: Buffer,
+  intact: number,
 ];
 
-export const rowColumns = "id, state, flags, due, source IS NOT NULL, chunks, crc, envelope";
+export const rowColumns = `id, state, flags, due, source IS NOT NULL, chunks, crc, envelope, ${isIntact}`;
 
-/** The envelope is left out where it fails its checksum. */
-export function rowOf([id, is, flags, due, sourced, chunks, crc, envelope]: RawRow): Row {
-  const intact = Buffer.isBuffer(envelope) && envelopeCrc(id, envelope) === crc;
+/** The envelope is left out where the row fails a checksum. */
+export function rowOf([id, is, flags, due, sourced, chunks, crc, envelope, guarded]: RawRow): Row {
+  const intact = guarded === 1 && Buffer.isBuffer(envelope) && envelopeCrc(id, envelope) === crc;
   return {
     id,
     state: is,
@@ -31,11 +34,15 @@ export function rowOf([id, is, flags, due, sourced, chunks, crc, envelope]: RawR
   };
 }
 
-/** SQLite found its own structures damaged. */
+type BodyRow = [chunks: number, body: number | null, crc: number | null, inline: Buffer | null, intact: number];
+
+/** SQLite found its own structures damaged, or the disk does not give back what it has. */
 export function isDamage(error: unknown): boolean {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  return code.startsWith("SQLITE_CORRUPT") || code === "SQLITE_NOTADB";
+  return code.startsWith("SQLITE_CORRUPT") || code === "SQLITE_NOTADB" || unreadable.has(code);
 }
+
+const unreadable: ReadonlySet<string> = new Set(["SQLITE_IOERR_READ", "SQLITE_IOERR_SHORT_READ", "SQLITE_IOERR_DATA"]);
 
 /**
  * What is read from a queue file, by the queue's own thread and by commands
@@ -44,7 +51,7 @@ export function isDamage(error: unknown): boolean {
 export class QueueReads {
   readonly #page: Statement<[number, number], RawRow>;
   readonly #nextIds: Statement<[number, number], number>;
-  readonly #body: Statement<[number], [chunks: number, body: number | null, crc: number | null, inline: Buffer | null]>;
+  readonly #body: Statement<[number], BodyRow>;
   readonly #firstChunk: Statement<[number], [crc: number, data: Buffer]>;
   readonly #laterChunk: Statement<[number, number], [crc: number, data: Buffer]>;
   readonly #tally: Statement<[], [state: number, count: number]>;
@@ -61,9 +68,7 @@ export class QueueReads {
       .prepare<[number, number], number>("SELECT id FROM message WHERE id > ? ORDER BY id LIMIT ?")
       .pluck();
     this.#body = db
-      .prepare<[number], [number, number | null, number | null, Buffer | null]>(
-        "SELECT chunks, body, body_crc, inline FROM message WHERE id = ?",
-      )
+      .prepare<[number], BodyRow>(`SELECT chunks, body, body_crc, inline, ${isIntact} FROM message WHERE id = ?`)
       .raw();
     this.#firstChunk = db.prepare<[number], [number, Buffer]>("SELECT crc, data FROM chunk WHERE id = ?").raw();
     this.#laterChunk = db
@@ -111,10 +116,17 @@ export class QueueReads {
 
   #list(after: number, limit: number): Row[] {
     try {
-      return this.#page.all(after, limit).map(rowOf);
+      const rows = this.#page.all(after, limit).map(rowOf);
+      assertRising(
+        after,
+        rows.map(({ id }) => id),
+      );
+      return rows;
     } catch (error) {
-      if (!isDamage(error)) throw error;
-      return this.#nextIds.all(after, limit).map((id) => this.#damagedRow(id));
+      if (!isDamage(error) || error instanceof OrderError) throw error;
+      const ids = this.#nextIds.all(after, limit);
+      assertRising(after, ids);
+      return ids.map((id) => this.#damagedRow(id));
     }
   }
 
@@ -140,8 +152,10 @@ export class QueueReads {
 
   #chunk(id: number, index: number): ReadResultOf["chunk"] {
     const found = this.#body.get(id);
-    if (!found || index >= found[0]) return undefined;
-    const [, body, inlineCrc, inline] = found;
+    if (!found) return undefined;
+    const [chunks, body, inlineCrc, inline, intact] = found;
+    if (intact !== 1) return "corrupt";
+    if (index >= chunks) return undefined;
     if (body === null) return inline && chunkCrc(id, 0, inline) === inlineCrc ? inline : "corrupt";
     const chunk = index === 0 ? this.#firstChunk.get(body) : this.#laterChunk.get(body, index);
     if (!chunk) return "corrupt";

@@ -1,11 +1,22 @@
 import type { Database } from "better-sqlite3";
+import Sqlite from "better-sqlite3";
+
+/**
+ * A checksum of the small columns of `message` that decide what is delivered: a changed number of chunks would cut a body
+ * short, a changed body be another message's, a changed flag return it. SQLite keeps it as it was written with the row.
+ */
+const guardOf = `(id % 2147483647 * 7 + ifnull(body, id) % 2147483647 * 11 + chunks % 2147483647 * 13
+  + state % 2147483647 * 17 + flags % 2147483647 * 19 + due % 2147483647 * 23) % 2147483647`;
+
+/** True of a row whose small columns are what was written. */
+export const isIntact = `guard IS ${guardOf}`;
 
 /**
  * The queue file's layout, and how an older one becomes the newest with mail in it.
  * `user_version` counts the migrations done; `application_id` tells a queue
  * from any other database.
  *
- * message   an envelope, and in the same row the body of one that has never been deferred: a small message
+ * message   an envelope, guarded by a checksum (`crc`), its small columns guarded by another (`guard`), and in the same row the body of one that has never been deferred: a small message
  *           with one recipient is one row in and one row out. From the first deferral on its body is in
  *           `chunk`, so that reading a million envelopes reads no bodies.
  * chunk     bodies in pieces. The first has the body's number as its id, and needs no other index.
@@ -66,13 +77,52 @@ export const migrations: readonly string[] = [
   `ALTER TABLE message ADD COLUMN recipients INTEGER NOT NULL DEFAULT 1;
   DROP INDEX message_due;
   CREATE INDEX message_due ON message (due, id, destination, recipients) WHERE state = 1;`,
+  `CREATE TABLE guarded (
+    id INTEGER PRIMARY KEY,
+    state INTEGER NOT NULL,
+    flags INTEGER NOT NULL,
+    owner TEXT,
+    batch INTEGER,
+    due INTEGER NOT NULL,
+    destination TEXT NOT NULL,
+    source TEXT,
+    chunks INTEGER NOT NULL,
+    body INTEGER,
+    crc INTEGER NOT NULL,
+    envelope BLOB NOT NULL,
+    recipients INTEGER NOT NULL DEFAULT 1,
+    guard INTEGER AS (${guardOf}) STORED,
+    body_crc INTEGER,
+    inline BLOB
+  );
+  INSERT INTO guarded (id, state, flags, owner, batch, due, destination, source, chunks, body, crc, envelope, recipients, body_crc, inline)
+    SELECT id, state, flags, owner, batch, due, destination, source, chunks, body, crc, envelope, recipients, body_crc, inline FROM message;
+  DROP TABLE message;
+  ALTER TABLE guarded RENAME TO message;
+  CREATE INDEX message_owned ON message (owner, batch) WHERE owner IS NOT NULL;
+  CREATE INDEX message_due ON message (due, id, destination, recipients) WHERE state = 1;
+  CREATE UNIQUE INDEX message_source ON message (source) WHERE source IS NOT NULL;`,
 ];
+
+/** Larger than SQLite's own choice: a 64 KiB chunk is five pages and not seventeen, several small messages share one. */
+export const pageSize_bytes = 16 * 1024;
 
 /** "PoQ1" */
 const applicationId = 0x506f5131;
 
-/** Not a queue file, or one of a newer Postern. */
-export class SchemaError extends Error {}
+/**
+ * foreign      not a queue file, or the mark of its version is damaged
+ * newer        one of a newer Postern
+ * unsuited     its file system cannot have one
+ */
+export class SchemaError extends Error {
+  readonly code: "foreign" | "newer" | "unsuited";
+
+  constructor(code: SchemaError["code"], message: string) {
+    super(message);
+    this.code = code;
+  }
+}
 
 /** Makes a new file a queue, or an older queue the newest; each step is a transaction. Throws SchemaError. */
 export function migrate(db: Database, steps: readonly string[] = migrations): void {
@@ -99,13 +149,30 @@ export function assertQueue(db: Database, newest: number = migrations.length): n
     const tables = db.prepare("SELECT count(*) FROM sqlite_schema").pluck().get() as number;
     if (tables === 0) return 0;
   }
-  if (id !== applicationId) throw new SchemaError(`${db.name} is a database, but not a mail queue`);
+  if (id !== applicationId) throw new SchemaError("foreign", `${db.name} is a database, but not a mail queue`);
+  if (version > newest && newest === migrations.length && hasOurLayout(db)) {
+    throw new SchemaError("foreign", `${db.name} says that its layout is version ${version}, and it is not`);
+  }
   if (version > newest) {
     throw new SchemaError(
+      "newer",
       `${db.name} was made by a newer Postern (its layout is version ${version}, this one knows ${newest}): install that version, or move the file away`,
     );
   }
   return version;
+}
+
+/** Whether its tables are those of the newest version that we know, to the letter. */
+function hasOurLayout(db: Database): boolean {
+  const layout = (of: Database): string =>
+    JSON.stringify(of.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").raw().all());
+  const fresh = new Sqlite(":memory:");
+  try {
+    migrate(fresh);
+    return layout(fresh) === layout(db);
+  } finally {
+    fresh.close();
+  }
 }
 
 /** SQLite before 3.51.3 can lose a commit in WAL mode when a checkpoint races with a writer (the "WAL-reset" fix). */

@@ -16,7 +16,8 @@ import { type Failure, type OpenOptions, pack, type Reply, type Request } from "
  *   starting -> ready    start    all code is loaded, no file is open
  *   ready    -> open     open     after privileges are dropped
  *   open     -> closed   close
- *   any      -> dead     the thread ended or threw: everything outstanding fails, for good
+ *   open     -> broken   a sync failed, or the file is damaged: everything outstanding fails; open() begins anew
+ *   any      -> dead     the thread ended or threw: the same, for good
  *
  * One batch is under way at a time; reads are numbered, and answered in between.
  */
@@ -29,19 +30,22 @@ export class SqliteEngine implements Engine {
   #transition: Settle<number> | undefined;
   #dead: EngineError | undefined;
   #open = false;
+  /** The thread has ended: it cannot be had back. */
+  #gone = false;
   /** An end that was asked for breaks nothing. */
   #closed = false;
   #reportBroken: (error: EngineError) => void = () => {};
-  readonly broken: Promise<EngineError>;
+  #broken: Promise<EngineError>;
 
   private constructor(worker: Worker) {
     this.#worker = worker;
-    this.broken = new Promise((resolve) => {
-      this.#reportBroken = resolve;
-    });
+    this.#broken = this.#watchForBroken();
     worker.on("message", (reply: Reply) => this.#heard(reply));
     worker.on("error", (error: Error) => this.#die(`the queue's thread has failed: ${error.message}`));
-    worker.on("exit", () => this.#die("the queue's thread has ended"));
+    worker.on("exit", () => {
+      this.#gone = true;
+      this.#die("the queue's thread has ended");
+    });
     // An open queue keeps a process alive only while something is asked of it.
     worker.unref();
   }
@@ -62,8 +66,25 @@ export class SqliteEngine implements Engine {
     return new SqliteEngine(worker);
   }
 
-  /** Opens the queue file; the largest id in it. Throws an Error that says what is wrong. */
+  get broken(): Promise<EngineError> {
+    return this.#broken;
+  }
+
+  #watchForBroken(): Promise<EngineError> {
+    return new Promise((resolve) => {
+      this.#reportBroken = resolve;
+    });
+  }
+
+  /**
+   * Opens the queue file; the largest id in it. Throws an Error that says what is wrong, with the `code` of SQLite or of a
+   * SchemaError. After that, and after a failure, it may be opened again: nothing of before is left.
+   */
   async open(options: OpenOptions): Promise<number> {
+    if (this.#dead && !this.#gone) {
+      this.#dead = undefined;
+      this.#broken = this.#watchForBroken();
+    }
     const largestId = await this.#change({ kind: "open", options });
     this.#open = true;
     return largestId;
@@ -127,7 +148,7 @@ export class SqliteEngine implements Engine {
         this.#transition = undefined;
         break;
       case "notOpened":
-        this.#transition?.reject(new Error(reply.message));
+        this.#transition?.reject(Object.assign(new Error(reply.message), { code: reply.code }));
         this.#transition = undefined;
         break;
       case "committed":

@@ -223,6 +223,7 @@ test("a queue made by a newer version is left alone", async (context) => {
   const directory = await place(context);
   await (await openStore(directory)).close();
   const db = new Sqlite(queueFile(directory));
+  db.exec("CREATE TABLE invention (id INTEGER)");
   db.pragma(`user_version = ${migrations.length + 1}`);
   db.close();
   await assert.rejects(openStore(directory), /made by a newer Postern .* install that version/);

@@ -1,13 +1,15 @@
 import { dirname } from "node:path";
 import type { Database, Statement } from "better-sqlite3";
 import Sqlite from "better-sqlite3";
+import { leaveNote } from "../../runtime/note.ts";
 import { Reserve, totalRoom } from "../../runtime/reserve.ts";
 import { isFull } from "../../runtime/room.ts";
 import type { Op, ReadKind, ReadOf, ReadResultOf, Result } from "../engine.ts";
+import { damageNote } from "../queue-files.ts";
 import type { Failure, OpenOptions } from "./protocol.ts";
 import { QueueFile } from "./queue-file.ts";
-import { QueueReads } from "./queue-reads.ts";
-import { migrate, SchemaError } from "./schema.ts";
+import { isDamage, QueueReads } from "./queue-reads.ts";
+import { migrate, pageSize_bytes, SchemaError } from "./schema.ts";
 
 /**
  * An open queue file, one batch a transaction. Lives in the queue's thread:
@@ -41,6 +43,7 @@ export class Transactor {
 
   /** Throws SchemaError, or what SQLite throws. The file exists already. */
   constructor({ path, owner, pageCache_bytes, ...options }: OpenOptions) {
+    this.#directory = dirname(path);
     // On a small file system the log has to leave room for mail.
     const checkpoint_bytes = Math.min(options.checkpoint_bytes, totalRoom(dirname(path)) / 32);
     const db = new Sqlite(path, { fileMustExist: true, timeout: busy_ms });
@@ -48,7 +51,8 @@ export class Transactor {
       // Before anything is written: a new file takes it, an old one keeps its own.
       db.pragma(`page_size = ${pageSize_bytes}`);
       const mode = db.pragma("journal_mode = WAL", { simple: true });
-      if (mode !== "wal") throw new SchemaError(`${path}: the file system does not support SQLite's WAL mode`);
+      if (mode !== "wal")
+        throw new SchemaError("unsuited", `${path}: the file system does not support SQLite's WAL mode`);
       db.pragma("synchronous = FULL");
       db.pragma(`cache_size = -${Math.ceil(pageCache_bytes / 1024)}`);
       db.pragma(`wal_autocheckpoint = ${Math.ceil((8 * checkpoint_bytes) / pageSize_bytes)}`);
@@ -58,14 +62,13 @@ export class Transactor {
       db.pragma("trusted_schema = OFF");
       migrate(db);
       emptyLog(db, dirname(path));
-      this.#file = new QueueFile(db, owner);
+      this.#file = new QueueFile(db, owner, (what) => this.#noteDamage(what));
       this.#reads = new QueueReads(db, this.#file.due);
     } catch (error) {
       db.close();
       throw error;
     }
     this.#db = db;
-    this.#directory = dirname(path);
     this.#checkpoint_bytes = checkpoint_bytes;
     this.#reserve = new Reserve(dirname(path), mostLog * checkpoint_bytes + batchesBeyond_bytes);
     this.#begin = db.prepare<[]>("BEGIN IMMEDIATE");
@@ -130,11 +133,13 @@ export class Transactor {
     return now === undefined ? 0 : (now.log - now.checkpointed) * pageSize_bytes;
   }
 
-  read(read: ReadOf<ReadKind>): ReadResultOf[ReadKind] | { readonly failure: Failure } {
+  read(read: ReadOf<ReadKind>): ReadResultOf[ReadKind] | ReadFailure {
     try {
       return this.#reads.read(read);
     } catch (error) {
-      return { failure: failureOf(error, -1) };
+      const damaged = isDamage(error);
+      if (damaged) this.#noteDamage(String(error));
+      return { failure: failureOf(error, -1), damaged };
     }
   }
 
@@ -144,6 +149,7 @@ export class Transactor {
 
   #undo(error: unknown, index: number, size_bytes: number): Failure {
     const failure = this.#failureOf(error, index, size_bytes);
+    if (isDamage(error)) this.#noteDamage(failure.message);
     try {
       if (this.#db.inTransaction) this.#rollback.run();
     } catch (second) {
@@ -163,14 +169,26 @@ export class Transactor {
       return now !== undefined && now.log > 0 && now.checkpointed === now.log;
     } catch (error) {
       const failure = this.#failureOf(error, -1, perBatch_bytes);
+      if (isDamage(error)) this.#noteDamage(failure.message);
       if (failure.kind === "failed") return failure;
       return failure.kind === "full" && maySpend && this.#reserve.spend() ? this.#makeRoom(false) : false;
     }
   }
 
+  /** For the next start, which mends the file while nobody else has it open (../damage.ts). */
+  #noteDamage(what: string): void {
+    leaveNote(damageNote(this.#directory), what);
+  }
+
   #failureOf(error: unknown, index: number, size_bytes: number): Failure {
     return withoutRoom(error, this.#directory, size_bytes) ?? failureOf(error, index);
   }
+}
+
+/** Why a read had no result, and whether that is so because the file is damaged. */
+export interface ReadFailure {
+  readonly failure: Failure;
+  readonly damaged: boolean;
 }
 
 /** What brings new mail, as against what reports that some is done. */
@@ -194,8 +212,6 @@ function emptyLog(db: Database, directory: string): void {
   }
 }
 
-/** Larger than SQLite's own choice: a 64 KiB chunk is five pages and not seventeen, several small messages share one. */
-const pageSize_bytes = 16 * 1024;
 /** How long SQLite waits for another process that writes: the other generation of this relay, or an operator's command. */
 const busy_ms = 5000;
 /** How many times the size at which it is moved the log may have, at most. */

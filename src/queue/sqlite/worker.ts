@@ -3,7 +3,7 @@ import Sqlite from "better-sqlite3";
 import type { ReadKind, ReadResultOf } from "../engine.ts";
 import { type Failure, isTransferable, type OpenOptions, type Reply, type Request, unpack } from "./protocol.ts";
 import { assertSqliteVersion } from "./schema.ts";
-import { Transactor } from "./transactor.ts";
+import { type ReadFailure, Transactor } from "./transactor.ts";
 
 /**
  * The queue's thread. It loads everything at once, SQLite's native code
@@ -32,10 +32,15 @@ class QueueThread {
 
   #open(options: OpenOptions): Reply {
     try {
+      // After a failure, and a repair: a new handle on a new file.
+      this.#file?.close();
+      this.#file = undefined;
+      this.#failed = undefined;
       this.#file = new Transactor(options);
       return { kind: "opened", largestId: this.#file.largestId() };
     } catch (error) {
-      return { kind: "notOpened", message: error instanceof Error ? error.message : String(error) };
+      const code = error instanceof Error && "code" in error ? String(error.code) : "";
+      return { kind: "notOpened", message: error instanceof Error ? error.message : String(error), code };
     }
   }
 
@@ -55,8 +60,13 @@ class QueueThread {
   #read({ number, read }: Extract<Request, { kind: "read" }>): Reply {
     if (!this.#file || this.#failed) return { kind: "noAnswer", number, error: this.#failed ?? notOpen };
     const result = this.#file.read(read);
-    if (isFailure(result)) return { kind: "noAnswer", number, error: result.failure };
-    return { kind: "answer", number, result };
+    if (!isFailure(result)) return { kind: "answer", number, result };
+    // What cannot be read for now may be later. Not so a damaged file: nothing more is done with it.
+    if (result.damaged) {
+      this.#failed = result.failure;
+      this.#reply({ kind: "notCommitted", error: result.failure });
+    }
+    return { kind: "noAnswer", number, error: result.failure };
   }
 
   #close(): Reply {
@@ -77,7 +87,7 @@ const notOpen: Failure = { kind: "failed", message: "the queue file is not open"
 
 type Answer = ReadResultOf[ReadKind];
 
-function isFailure(result: Answer | { readonly failure: Failure }): result is { readonly failure: Failure } {
+function isFailure(result: Answer | ReadFailure): result is ReadFailure {
   return typeof result === "object" && result !== null && "failure" in result;
 }
 

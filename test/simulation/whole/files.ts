@@ -78,6 +78,7 @@ export class SimulatedFiles {
           this.#entries.delete(from);
           this.#entries.set(to, entry);
         }),
+      link: (path, name) => change(name, () => void this.#entries.set(name, this.#get(path))),
       remove: (path) => change(path, () => this.#remove(path)),
       chmod: async () => {},
       chown: async () => {},
