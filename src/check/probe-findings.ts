@@ -1,4 +1,5 @@
 /** What the answers of a next hop mean for whoever has to make mail work, and what to do about it. */
+import { explain } from "../advice/explain.ts";
 import type { SaslProperty } from "../sasl/mechanism.ts";
 import type { Rejected } from "../sasl/select.ts";
 import { relayText } from "../smtp/session.ts";
@@ -107,9 +108,11 @@ function greetingFinding({ host, failure, policy }: HostProbe, severity: Severit
     });
   }
   return finding(severity, "greeting", reason, {
-    why: "The server does not talk to us at the moment, whatever the message",
-    remedy:
-      "Its answer says why; where it names this host's address or name, look whether that is on a block list or without a name in DNS",
+    ...told(reason, {
+      why: "The server does not talk to us at the moment, whatever the message",
+      remedy:
+        "Its answer says why; where it names this host's address or name, look whether that is on a block list or without a name in DNS",
+    }),
   });
 }
 
@@ -290,11 +293,22 @@ function senderFinding(
       remedy: "Write an entry for it, and set smtp_sasl_auth_enable = yes",
     });
   }
+  const owner = username?.includes("@") ? username : "you@your-domain.org";
   return finding(severity, "sender-refused", `${server} does not take mail from <${sender}>: ${reply}`, {
-    why: `Providers let an account${username ? ` such as ${username}` : ""} send only as its own addresses`,
-    remedy: `Have mail of local programs go out under an address that the account owns, with myorigin or smtp_generic_maps; try one with: --from ${username?.includes("@") ? username : "you@your-domain.org"}`,
+    ...told(failure?.failure.reason ?? reply, {
+      why: `Providers let an account${username ? ` such as ${username}` : ""} send only as its own addresses`,
+      remedy: `Have mail of local programs go out under an address that the account owns, with myorigin or smtp_generic_maps; try one with: --from ${owner}`,
+    }),
   });
 }
+
+/** What is known of such an answer, or what can be said of any. */
+function told(reason: string, otherwise: Pick<Finding, "why" | "remedy">): Pick<Finding, "why" | "remedy"> {
+  const known = explain(reason);
+  return known ? { why: withoutStop(known.meaning), remedy: withoutStop(known.remedy) } : otherwise;
+}
+
+const withoutStop = (text: string): string => text.replace(/\.$/, "");
 
 /** About a host that would take mail. */
 function hostRemarks({ use }: HopProbe, probed: HostProbe, { now_ms, shell }: ProbeContext): Finding[] {

@@ -3,6 +3,7 @@
  * where none does, through one of its own on the same configuration, with a queue in memory.
  */
 import { parseArgs } from "node:util";
+import { explain } from "../advice/explain.ts";
 import { evaluate } from "../conf/evaluate.ts";
 import { type LoadedConf, loadConf } from "../conf/load.ts";
 import { ConfError } from "../conf/problem.ts";
@@ -217,11 +218,11 @@ function conclude(story: Story, io: CommandIo, stays: boolean): number {
     ? `It stays in the queue and is tried again. To look: postern why ${story.id ?? "QUEUE-ID"}; to remove it: postsuper -d ${story.id ?? "QUEUE-ID"}`
     : "It is not tried again, since the temporary relay ends here";
   if (bounced) {
-    io.out(`${paint.bad("refused")}: this server will not take it, now or later (${bounced.dsn}).\n`);
+    io.out(`${paint.bad("refused")} (${bounced.dsn}). ${meaningOf(bounced)}\n`);
     return exit.bounced;
   }
   if (deferred) {
-    io.out(`${paint.doubtful("put off")}: not now, maybe later (${deferred.dsn}). ${waits}.\n`);
+    io.out(`${paint.doubtful("put off")} (${deferred.dsn}). ${meaningOf(deferred)}\n${waits}.\n`);
     return exit.tempFail;
   }
   if (story.fates.length > 0) {
@@ -234,4 +235,11 @@ function conclude(story: Story, io: CommandIo, stays: boolean): number {
     `${paint.doubtful("still on its way")}: nothing has been heard of it. ${story.id ? waits : "It was not taken into the queue yet: look into the mail log"}.\n`,
   );
   return exit.tempFail;
+}
+
+/** What the answer means, and what would help. */
+function meaningOf({ text, dsn, status }: Fate): string {
+  const known = explain(text, dsn);
+  if (known) return `${known.meaning}\n  What would help: ${known.remedy}`;
+  return status === "bounced" ? "This server will not take it, now or later." : "Not now, maybe later.";
 }
