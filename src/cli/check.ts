@@ -4,7 +4,7 @@ import { reportJson, reportText } from "./check-report.ts";
 import type { CommandIo } from "./io.ts";
 import { paintFor } from "./paint.ts";
 
-const usageText = `usage: postern [-c config_directory] check [options] [next hop or address …]
+export const checkUsage = `usage: postern [-c config_directory] check [options] [next hop or address …]
 
 Says what is wrong with the configuration, or will be, and how to mend it. Then asks
 each server that mail can be led to, up to MAIL FROM; no mail is sent.
@@ -23,11 +23,11 @@ each server that mail can be led to, up to MAIL FROM; no mail is sent.
 export async function check(args: readonly string[], io: CommandIo): Promise<number> {
   const parsed = parse(args);
   if (typeof parsed === "string") {
-    io.err(`postern check: ${parsed}\n${usageText}`);
+    io.err(`postern check: ${parsed}\n${checkUsage}`);
     return 64;
   }
   if (parsed.values.help) {
-    io.out(usageText);
+    io.out(checkUsage);
     return 0;
   }
   const patience_s = Number(parsed.values.timeout ?? 15);

@@ -21,7 +21,7 @@ import type { CommandIo } from "./io.ts";
 import { paintFor } from "./paint.ts";
 import { type Fate, Story } from "./try-story.ts";
 
-const usageText = `usage: postern [-c config_directory] try [options] ADDRESS
+export const tryUsage = `usage: postern [-c config_directory] try [options] ADDRESS
 
 Sends a small message to ADDRESS and shows what happens to it, until it is accepted,
 put off or refused. With no relay running, a temporary one does it.
@@ -46,7 +46,7 @@ export async function tryCommand(args: readonly string[], io: CommandIo): Promis
   if (typeof parsed === "string") return misused(io, parsed);
   const { values, positionals } = parsed;
   if (values.help) {
-    io.out(usageText);
+    io.out(tryUsage);
     return 0;
   }
   const [address = "", ...more] = positionals;
@@ -67,7 +67,7 @@ function parse(args: readonly string[]) {
 }
 
 function misused(io: CommandIo, text: string): number {
-  io.err(`postern try: ${text}\n${usageText}`);
+  io.err(`postern try: ${text}\n${tryUsage}`);
   return exit.usage;
 }
 
