@@ -24,6 +24,8 @@ export interface Findings {
 const counterparts = new Set([
   "smtpd",
   "smtp",
+  "lmtp",
+  "discard",
   "pickup",
   "cleanup",
   "qmgr",
@@ -112,7 +114,7 @@ function isDefault(name: string, settings: Settings): boolean {
 }
 
 /** Transports that there are whether master.cf names them or not. */
-const builtInTransports = ["smtp", "relay"];
+const builtInTransports = ["smtp", "relay", "lmtp"];
 
 /** What counts as known beside declarations and Postfix's own list: names that something refers to. */
 function knownNames(settings: Settings, services: readonly MasterService[], declared: Params): ReadonlySet<string> {

@@ -19,9 +19,12 @@ import type { dnsParams } from "./params.ts";
 export interface MailHost {
   /** As the MX record or the configuration names it: what credentials and certificates are looked up for. */
   readonly name: string;
-  /** Numeric. */
+  /** Numeric; for a Unix socket, its path as it is configured. */
   readonly address: string;
+  /** 0 for a Unix socket. */
   readonly port: number;
+  /** The whole path of a Unix socket. */
+  readonly path?: string;
   /** Of the MX record; 0 without one. */
   readonly preference: number;
 }

@@ -47,7 +47,7 @@ test("a service is what its program is, whatever its name; error goes by its nam
   assert.equal(untried.has("discard"), false);
   assert.deepEqual(
     transports.map(({ name }) => name),
-    ["slow", "discard", "smtp", "relay"],
+    ["slow", "discard", "smtp", "relay", "lmtp"],
   );
 });
 

@@ -8,6 +8,7 @@ import type { Settings } from "../conf/settings.ts";
 import { transportParams } from "../qmgr/params.ts";
 import type { Untried } from "../qmgr/verdict.ts";
 import { splitTransport } from "../routing/next-hop.ts";
+import { lmtpValues } from "../smtp/lmtp-params.ts";
 import { allParams, type RelayConf, relayParams } from "./params.ts";
 import { deadTransports, unsupportedServices, untriedServices } from "./untried-services.ts";
 
@@ -18,9 +19,11 @@ export interface SmtpdService {
   readonly settings: Settings;
 }
 
-/** A transport that delivers by SMTP, with its own frozen configuration. */
+/** A transport that delivers by SMTP or LMTP, with its own frozen configuration. */
 export interface SmtpTransport {
   readonly name: string;
+  readonly protocol: "smtp" | "lmtp";
+  /** With LMTP, the values of lmtp_… are where those of smtp_… are otherwise. */
   readonly conf: RelayConf;
   readonly settings: Settings;
   /** How many deliveries at once; undefined: as many as the parameters of the scheduler allow. */
@@ -42,7 +45,7 @@ export interface Configuration {
 }
 
 /** Transports that exist whether master.cf names them or not: the defaults of transport parameters refer to them. */
-const builtInTransports = ["smtp", "relay"];
+const builtInTransports = ["smtp", "relay", "lmtp"] as const;
 
 /** Throws ConfError with everything that keeps this configuration from being used, what was found while it was read (`more`) included. */
 export function configure(texts: ConfTexts, more: readonly Problem[] = []): Configuration {
@@ -111,15 +114,26 @@ function smtpdService(service: MasterService, settings: Settings): SmtpdService 
 }
 
 function smtpTransports(services: readonly MasterService[], settings: Settings): SmtpTransport[] {
-  const named = services.filter(({ type, command }) => type === "unix" && commandName(command) === "smtp");
-  const transports = named.map((service) => {
+  const transports: SmtpTransport[] = [];
+  for (const service of services) {
+    const program = commandName(service.command);
+    if (service.type !== "unix" || (program !== "smtp" && program !== "lmtp")) continue;
     const own = settingsOf(service, settings);
-    const processLimit = service.processLimit || undefined;
-    return { name: service.name, conf: evaluate(relayParams, own), settings: own, processLimit };
-  });
+    transports.push(smtpTransport(service.name, program, own, service.processLimit || undefined));
+  }
   for (const name of builtInTransports) {
     if (transports.some((each) => each.name === name)) continue;
-    transports.push({ name, conf: evaluate(relayParams, settings), settings, processLimit: undefined });
+    transports.push(smtpTransport(name, name === "lmtp" ? "lmtp" : "smtp", settings, undefined));
   }
   return transports;
+}
+
+function smtpTransport(
+  name: string,
+  protocol: SmtpTransport["protocol"],
+  settings: Settings,
+  processLimit: number | undefined,
+): SmtpTransport {
+  const conf = evaluate(relayParams, settings);
+  return { name, protocol, conf: protocol === "lmtp" ? lmtpValues(conf) : conf, settings, processLimit };
 }

@@ -3,6 +3,7 @@ import type { Log } from "../log/log.ts";
 import { type Files, readWhole } from "../runtime/files.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { compileFilter, FilterError, type MechanismFilter } from "../sasl/filter.ts";
+import { lmtpName } from "../smtp/lmtp-params.ts";
 import { compileRules, type SmtpdRules } from "../smtpd/rules.ts";
 import { AuthoritiesError, loadAuthorities } from "../tls/authorities.ts";
 import type { Configuration, SmtpdService, SmtpTransport } from "./configuration.ts";
@@ -74,14 +75,20 @@ function networkSources(tables: Tables) {
   };
 }
 
+/** Where the parameter is written that the client knows as smtp_…, and its name there. */
+function writtenAs({ protocol, settings }: SmtpTransport, parameter: string) {
+  const name = protocol === "lmtp" ? lmtpName(parameter) : parameter;
+  return { name, place: settings.at(name) ?? { file: "", line: 0 } };
+}
+
 async function filterOf(
   files: Files,
-  { conf, settings }: SmtpTransport,
+  transport: SmtpTransport,
   tables: Tables,
   problems: Problem[],
 ): Promise<MechanismFilter | undefined> {
   try {
-    return await compileFilter(conf.smtp_sasl_mechanism_filter, {
+    return await compileFilter(transport.conf.smtp_sasl_mechanism_filter, {
       file: async (path) => (await readWhole(files, path, filterFileLimit_bytes)).bytes.toString(),
       table: (reference) => {
         const maps = tables.maps([reference]);
@@ -89,29 +96,30 @@ async function filterOf(
       },
     });
   } catch (error) {
-    const place = settings.at("smtp_sasl_mechanism_filter") ?? { file: "", line: 0 };
+    const { name, place } = writtenAs(transport, "smtp_sasl_mechanism_filter");
     const text = error instanceof FilterError || error instanceof Error ? error.message : String(error);
-    problems.push({ ...place, text: `smtp_sasl_mechanism_filter: ${text}`, remedy: "" });
+    problems.push({ ...place, text: `${name}: ${text}`, remedy: "" });
     return undefined;
   }
 }
 
 async function authoritiesOf(
   files: Files,
-  { conf, settings }: SmtpTransport,
+  transport: SmtpTransport,
   problems: Problem[],
   warnings: Problem[],
 ): Promise<readonly string[]> {
   try {
-    const found = await loadAuthorities(conf, files);
+    const found = await loadAuthorities(transport.conf, files);
     for (const text of found.warnings) warnings.push({ file: "", line: 0, text, remedy: "" });
     return found.certificates;
   } catch (error) {
     if (!(error instanceof AuthoritiesError)) throw error;
     const parameter = error.message.startsWith("smtp_tls_CApath") ? "smtp_tls_CApath" : "smtp_tls_CAfile";
+    const { name, place } = writtenAs(transport, parameter);
     const remedy =
       "Name a file of PEM certificates; Debian keeps the authorities of the web in /etc/ssl/certs/ca-certificates.crt";
-    problems.push({ ...(settings.at(parameter) ?? { file: "", line: 0 }), text: error.message, remedy });
+    problems.push({ ...place, text: error.message.replace(parameter, name), remedy });
     return [];
   }
 }

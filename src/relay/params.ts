@@ -7,6 +7,7 @@ import { pickupParams } from "../pickup/params.ts";
 import { qmgrParams } from "../qmgr/params.ts";
 import { queueParams } from "../queue/params.ts";
 import { routingParams } from "../routing/params.ts";
+import { lmtpParams } from "../smtp/lmtp-params.ts";
 import { smtpParams } from "../smtp/params.ts";
 import { smtpdParams } from "../smtpd/params.ts";
 import { tlsParams } from "../tls/params.ts";
@@ -23,6 +24,8 @@ export const relayParams = {
   ...queueParams,
   ...routingParams,
   ...smtpParams,
+  // Read by way of lmtpValues() alone: there is no type for each.
+  ...(lmtpParams as object),
   ...smtpdParams,
   ...tlsParams,
   ...ownParams,

@@ -336,11 +336,13 @@ export class Relay {
 
   #client(transport: SmtpTransport, self: readonly string[]): SmtpClient {
     const { runtime, materials, log } = this.#parts;
-    const { conf } = transport;
+    const { conf, protocol } = transport;
     const material = materials.transports.get(transport);
     if (!material) throw new Error(`nothing was gathered for transport ${transport.name}`);
-    const own = log.as("smtp", undefined, conf.syslog_name);
+    const own = log.as(protocol, undefined, conf.syslog_name);
     return new SmtpClient({
+      protocol,
+      queueDirectory: conf.queue_directory,
       conf,
       runtime,
       log: own,

@@ -10,7 +10,7 @@ import { splitTransport } from "../routing/next-hop.ts";
  */
 
 /** Programs that deliver mail, and that there are none of here. */
-const absent = new Set(["pipe", "virtual", "local", "lmtp"]);
+const absent = new Set(["pipe", "virtual", "local"]);
 
 /** There is no delivery into mailboxes, whether master.cf has these services or not. */
 const mailboxServices = ["local", "virtual"];
@@ -24,7 +24,7 @@ export function untriedServices(services: readonly MasterService[]): ReadonlyMap
     if (program === "discard") found.set(name, { kind: "discard" });
     else if (absent.has(program)) found.set(name, unavailable(name, program));
     else if (program === "error" && !builtInUntried.has(name)) found.set(name, { kind: "unavailable", why: misnamed });
-    else if (program === "smtp") found.delete(name);
+    else if (program === "smtp" || program === "lmtp") found.delete(name);
   }
   return found;
 }

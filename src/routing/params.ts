@@ -47,7 +47,7 @@ export const routingParams = {
   virtual_transport: text({
     default: "virtual",
     since: "0.1",
-    doc: "The transport of mail for virtual_mailbox_domains: a name, or name:nexthop, such as smtp:[store.example]. With virtual itself that mail waits, since there is no delivery into mailboxes.",
+    doc: "The transport of mail for virtual_mailbox_domains: a name, or name:nexthop, such as lmtp:unix:private/dovecot-lmtp. With virtual itself that mail waits, since there is no delivery into mailboxes.",
   }),
   virtual_mailbox_domains: list({
     default: "$virtual_mailbox_maps",

@@ -7,11 +7,11 @@
  * conversation that broke off, a 4xx to the envelope or the message. Ends here: what is
  * refused for good. At most smtp_mx_session_limit sessions get as far as MAIL FROM.
  */
-import { findHosts, type HostsFailure, type MailHost } from "../dns/hosts.ts";
-import { type NextHopAddress, parseNextHop, splitNextHops } from "../dns/nexthop.ts";
+import type { HostsFailure, MailHost } from "../dns/hosts.ts";
+import type { NextHopAddress } from "../dns/nexthop.ts";
 import type { Log } from "../log/log.ts";
 import type { Answer } from "../table/maps.ts";
-import type { TlsPolicy } from "../tls/policy.ts";
+import type { InvalidPolicy, TlsPolicy } from "../tls/policy.ts";
 import { type Credentials, findCredentials } from "./credentials.ts";
 import { compose, conclude, logRemarks, type Message, mayPass, obstacle, placeOf, send } from "./exchange.ts";
 import { type Failure, isTemporary, ownFailure } from "./failure.ts";
@@ -20,6 +20,7 @@ import { openSession } from "./opening.ts";
 import type { SmtpParts } from "./parts.ts";
 import type { SessionPool } from "./pool.ts";
 import { relayText, type Session } from "./session.ts";
+import { findSite, parseSite, type Sites, sitesOf } from "./sites.ts";
 import type { TransferEnd, TransferLimits } from "./transfer.ts";
 
 export interface AttemptContext {
@@ -49,9 +50,7 @@ export class Attempt {
   readonly #message: Message;
   readonly #ledger: Ledger;
   readonly #context: AttemptContext;
-  readonly #sites: readonly string[];
-  /** How many of the sites are the next hop's own; the rest are fallback relays. */
-  readonly #ownSites: number;
+  readonly #sites: Sites;
   readonly #poolKey: string;
   /** "name[address]:port" of those that have been asked already. */
   readonly #asked = new Set<string>();
@@ -63,10 +62,7 @@ export class Attempt {
     this.#message = message;
     this.#ledger = ledger;
     this.#context = context;
-    const { conf } = context.parts;
-    const own = splitNextHops(message.request.route.nexthop);
-    this.#sites = [...own, ...conf.smtp_fallback_relay];
-    this.#ownSites = own.length;
+    this.#sites = sitesOf(message.request.route.nexthop, context.parts);
     this.#poolKey = `${message.request.route.nexthop}\0${this.#sender()}`;
   }
 
@@ -111,12 +107,11 @@ export class Attempt {
 
   /** Would a session made now be under the same login and the same policy? Tables may have changed since. */
   #stillFits(session: Session): Answer<boolean> {
-    const { policies } = this.#context.parts;
     const { facts } = session;
     const same = (policy: unknown, credentials: Credentials | undefined): boolean =>
       samePolicy(policy, facts.policy) && sameCredentials(credentials, facts);
     try {
-      const policy = policies.find(facts.nexthop);
+      const policy = this.#policy(facts.nexthop, facts.host);
       const credentials = this.#credentials(facts.host.name, facts.nexthop);
       if (!(policy instanceof Promise) && !(credentials instanceof Promise)) return same(policy, credentials);
       return Promise.all([policy, credentials]).then(
@@ -127,6 +122,15 @@ export class Attempt {
       // The table cannot tell: a fresh session will find that out again, and say so.
       return false;
     }
+  }
+
+  #policy(nexthop: string, host: MailHost): Answer<TlsPolicy | InvalidPolicy> {
+    const { policies } = this.#context.parts;
+    // Within one host, TLS that anybody could answer protects nobody.
+    const fitting = <P extends TlsPolicy | InvalidPolicy>(found: P): P =>
+      host.path !== undefined && found.kind === "policy" && found.level === "may" ? { ...found, level: "none" } : found;
+    const policy = policies.find(nexthop);
+    return policy instanceof Promise ? policy.then(fitting) : fitting(policy);
   }
 
   #credentials(host: string, nexthop: string): Answer<Credentials | undefined> {
@@ -143,37 +147,34 @@ export class Attempt {
 
   /** Nobody else could be asked after this session's host. Only found out where it matters: it takes look-ups. */
   async #isLast(session: Session): Promise<boolean> {
-    if (this.#context.parts.conf.smtp_mx_session_limit === 1 && this.#sites.length === 1) return true;
-    if (this.#sites.length > 1) return false;
-    const hop = parseNextHop(session.facts.nexthop, this.#context.parts.conf.smtp_tcp_port);
-    if ("error" in hop) return true;
-    const found = await this.#find(hop);
+    const { parts, log } = this.#context;
+    const [only = "", ...more] = this.#sites.texts;
+    if (more.length > 0) return false;
+    if (parts.conf.smtp_mx_session_limit === 1) return true;
+    const site = parseSite(only, parts);
+    if ("error" in site) return true;
+    const found = await findSite(site, parts, log);
     return found.kind === "failure" || found.hosts.every((host) => relayText(host) === session.relay);
   }
 
-  #find(hop: NextHopAddress): ReturnType<typeof findHosts> {
-    const { conf, runtime, self } = this.#context.parts;
-    return findHosts(hop, { names: runtime.names, random: runtime.random, conf, self, log: this.#context.log });
-  }
-
   async #useHosts(): Promise<void> {
-    const { conf } = this.#context.parts;
-    for (const [index, site] of this.#sites.entries()) {
-      const hop = parseNextHop(site, conf.smtp_tcp_port);
-      if ("error" in hop) {
-        this.#context.log.warning(`${this.#message.request.envelope.id}: ${hop.error}`);
-        this.#ledger.note(ownFailure("4.3.5", hop.error));
+    const { parts, log } = this.#context;
+    for (const [index, text] of this.#sites.texts.entries()) {
+      const site = parseSite(text, parts);
+      if ("error" in site) {
+        log.warning(`${this.#message.request.envelope.id}: ${site.error}`);
+        this.#ledger.note(ownFailure("4.3.5", site.error));
         continue;
       }
-      this.#warnOfWrapper(hop);
-      const found = await this.#find(hop);
-      const lastSite = index === this.#sites.length - 1;
+      this.#warnOfWrapper(site.hop);
+      const found = await findSite(site, parts, log);
+      const lastSite = index === this.#sites.texts.length - 1;
       if (found.kind === "failure") {
         this.#ledger.note(this.#lookupFailure(found, index));
         if (found.loop) return;
         continue;
       }
-      await this.#useSite(hop, found.hosts, lastSite || found.foundSelf);
+      await this.#useSite(site.hop, found.hosts, lastSite || found.foundSelf);
       if (this.#ledger.left.length === 0 || found.foundSelf) return;
     }
   }
@@ -189,8 +190,9 @@ export class Attempt {
   #lookupFailure({ dsn, text }: HostsFailure, site: number): Failure {
     const failure = ownFailure(dsn, text);
     if (isTemporary(failure)) return failure;
-    const fallback = site >= this.#ownSites;
-    const relayhost = this.#context.parts.conf.relayhost.includes(this.#sites[0] ?? "");
+    const { conf, protocol } = this.#context.parts;
+    const fallback = site >= this.#sites.own;
+    const relayhost = protocol === "smtp" && conf.relayhost.includes(this.#sites.texts[0] ?? "");
     if (!fallback && !relayhost) return failure;
     this.#context.log.warning(`${fallback ? "smtp_fallback_relay" : "relayhost"} configuration problem`);
     return { ...failure, dsn: "4.3.5" };
@@ -214,8 +216,7 @@ export class Attempt {
 
   /** Whether a session got as far as MAIL FROM. `finalSession`: the last host that may get that far. */
   async #useHost(turn: Turn, finalSession: boolean): Promise<boolean> {
-    const { policies } = this.#context.parts;
-    const policy = await policies.find(turn.hop.written);
+    const policy = await this.#policy(turn.hop.written, turn.host);
     if (policy.kind === "invalid") {
       this.#ledger.note(ownFailure(policy.dsn, policy.text));
       return false;
@@ -304,7 +305,8 @@ export class Attempt {
     final: () => Promise<boolean>,
   ): Promise<"done" | "broken" | "stale"> {
     const { limits, parts, log } = this.#context;
-    const composed = compose(this.#message, session, parts.conf, this.#ledger, !this.#keeps(session));
+    const manner = { last: !this.#keeps(session), eachAtEnd: parts.protocol === "lmtp" };
+    const composed = compose(this.#message, session, parts.conf, this.#ledger, manner);
     if (!composed) {
       session.quit();
       return "done";

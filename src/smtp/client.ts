@@ -95,7 +95,7 @@ export class SmtpClient {
   }
 
   #newSlot(): number {
-    this.#logs.push(this.#parts.log.as("smtp", this.#logs.length + 1));
+    this.#logs.push(this.#parts.log.as(this.#parts.protocol, this.#logs.length + 1));
     return this.#logs.length;
   }
 
@@ -112,8 +112,9 @@ export class SmtpClient {
   }
 
   async #attempt(request: DeliveryRequest, log: Log): Promise<DeliveryResult> {
-    const { conf, runtime } = this.#parts;
-    const ledger = new Ledger(request, conf, runtime.clock, log);
+    const { conf, runtime, protocol } = this.#parts;
+    const assumeFinal = protocol === "lmtp" && conf.lmtp_assume_final;
+    const ledger = new Ledger(request, { ...conf, assumeFinal }, runtime.clock, log);
     try {
       const first = await firstChunk(request);
       if (first === undefined) {

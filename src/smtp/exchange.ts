@@ -44,7 +44,7 @@ export function compose(
   session: Session,
   conf: SmtpConf,
   ledger: Ledger,
-  last: boolean,
+  { last, eachAtEnd }: Pick<TransferJob, "last" | "eachAtEnd">,
 ): { readonly job: TransferJob; readonly targets: readonly Target[] } | undefined {
   const envelope = outside ? { ...request.envelope, sender: outside.addresses.sender } : request.envelope;
   const body = outside?.body ?? request.body;
@@ -79,7 +79,7 @@ export function compose(
   }
   return targets.length === 0
     ? undefined
-    : { job: { mail, rcpts, first, more, size_bytes, body, downgrade, last }, targets };
+    : { job: { mail, rcpts, first, more, size_bytes, body, downgrade, last, eachAtEnd }, targets };
 }
 
 /** Undefined where the grammar has no form for it. */

@@ -5,6 +5,7 @@ import { Handshake, type HandshakeSetup, type Move } from "./handshake.ts";
 import { said } from "./testing/replies.ts";
 
 const setup: HandshakeSetup = {
+  protocol: "smtp" as const,
   server: "mx.test[192.0.2.1]",
   relay: "mx.test[192.0.2.1]:25",
   nexthop: "dest.test",

@@ -7,6 +7,8 @@
  *   [tls ->] greeting -> ehlo -> [starttls -> tls -> ehlo ->] [login ->] ready
  *                         \-> helo -> ready            any -> failed
  *
+ * With LMTP (RFC 2033 section 4.1) it is LHLO in place of EHLO, and never HELO.
+ *
  * Invariants
  *  1. Where TLS is required nothing but EHLO, HELO, STARTTLS and QUIT is said in clear.
  *  2. What was learnt before TLS is forgotten with it.
@@ -21,6 +23,7 @@ import { isPositive } from "./transaction.ts";
 import { refusedToTalkText, replyArgument, replyDsn, replyText, type Stage } from "./words.ts";
 
 export interface HandshakeSetup {
+  readonly protocol: "smtp" | "lmtp";
   /** "name[address]" and "name[address]:port", for texts. */
   readonly server: string;
   readonly relay: string;
@@ -109,12 +112,13 @@ export class Handshake {
   }
 
   #onGreeting(reply: ServerReply): Move {
-    const { relay, ownName, skip5xxGreeting, alwaysEhlo, neverEhlo } = this.#setup;
+    const { relay, ownName, skip5xxGreeting, alwaysEhlo, neverEhlo, protocol } = this.#setup;
     if (!isPositive(reply)) {
       const failure = this.#refusedToTalk(reply);
       const soften = skip5xxGreeting && Math.floor(reply.code / 100) === 5;
       return this.#fail(soften ? { ...failure, dsn: withClass(failure.dsn, 4) } : failure);
     }
+    if (protocol === "lmtp") return this.#sayEhlo();
     const words = replyArgument(reply).split(/\s+/);
     if (ownName && words[0]?.toLowerCase() === ownName.toLowerCase()) {
       this.#warnings.push(`host ${relay} greeted me with my own hostname ${ownName}`);
@@ -124,8 +128,12 @@ export class Handshake {
   }
 
   #sayEhlo(): Move {
+    const { protocol, heloName } = this.#setup;
     this.#state = "ehlo";
-    return { kind: "ask", command: `EHLO ${this.#setup.heloName}`, stage: "performing the EHLO handshake" };
+    if (protocol === "lmtp") {
+      return { kind: "ask", command: `LHLO ${heloName}`, stage: "performing the LHLO handshake" };
+    }
+    return { kind: "ask", command: `EHLO ${heloName}`, stage: "performing the EHLO handshake" };
   }
 
   #sayHelo(): Move {
@@ -134,9 +142,12 @@ export class Handshake {
   }
 
   #onEhlo(reply: ServerReply): Move {
-    if (reply.code === 421) return this.#fail(this.#refusedToTalk(reply));
-    if (!isPositive(reply)) return this.#sayHelo();
-    const { relay, discard } = this.#setup;
+    const { relay, discard, protocol } = this.#setup;
+    if (!isPositive(reply)) {
+      // LMTP has nothing to fall back to.
+      const final = reply.code === 421 || protocol === "lmtp";
+      return final ? this.#fail(this.#refusedToTalk(reply)) : this.#sayHelo();
+    }
     this.#features = readFeatures(reply.lines, discard);
     for (const warning of this.#features.warnings) this.#warnings.push(`${warning} from ${relay}`);
     return this.#proceed();

@@ -22,6 +22,8 @@ import { type Failure, isTemporary } from "./failure.ts";
 export interface LedgerConf {
   readonly soft_bounce: boolean;
   readonly delay_logging_resolution_limit: number;
+  /** A server without DSN delivers for good. */
+  readonly assumeFinal?: boolean;
 }
 
 /** Where something happened, for log and result. */
@@ -104,7 +106,8 @@ export class Ledger {
   deliver(sent: readonly Target[], dsn: string, reply: string, withDsn: boolean, place: Place): void {
     const done_ms = this.#clock.monotonic();
     for (const target of sent) {
-      const extra = withDsn ? {} : ({ reports: "relayed" } as const);
+      const reports = this.#conf.assumeFinal ? "delivered" : "relayed";
+      const extra = withDsn ? {} : ({ reports } as const);
       this.#write(target, "sent", "sent", dsn, reply, reply, place, done_ms, extra);
     }
     this.#drop(sent);

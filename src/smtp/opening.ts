@@ -62,7 +62,7 @@ export async function openSession(request: OpeningRequest, parts: SmtpParts): Pr
   const timeout_ms = conf.smtp_connect_timeout > 0 ? conf.smtp_connect_timeout * 1000 : 2 ** 31 - 1;
   try {
     connection = await runtime.net.connect({
-      address: host.address,
+      address: host.path ?? host.address,
       port: host.port,
       timeout_ms,
       ...(from ? { from } : {}),
@@ -143,14 +143,15 @@ class Opening implements Listener {
 
   #setup(discard: ReadonlySet<string>): ConstructorParameters<typeof Handshake>[0] {
     const { host, hop, nexthop, bestHost, policy, inClear, needsSmtpUtf8 } = this.#request;
-    const { conf } = this.#parts;
+    const { conf, protocol } = this.#parts;
     const required = requiresTls(policy.level);
     return {
+      protocol,
       server: serverText(host),
       relay: relayText(host),
       nexthop,
       heloName: conf.smtp_helo_name || conf.myhostname,
-      ownName: hop.port === 25 ? conf.myhostname : "",
+      ownName: protocol === "smtp" && hop.port === 25 ? conf.myhostname : "",
       bestHost,
       alwaysEhlo: conf.smtp_always_send_ehlo,
       neverEhlo: conf.smtp_never_send_ehlo,
@@ -285,7 +286,7 @@ class Opening implements Listener {
 
   async #login(): Promise<void> {
     const { host, log } = this.#request;
-    const { filter, conf, runtime } = this.#parts;
+    const { filter, conf, runtime, protocol } = this.#parts;
     const offered = this.#handshake.features.mechanisms ?? [];
     const credentials = await this.#request.credentials();
     if (this.#over) return;
@@ -306,7 +307,7 @@ class Opening implements Listener {
     this.#credentials = credentials;
     const context = {
       ...credentials,
-      service: "smtp" as const,
+      service: protocol,
       host: host.name,
       random: (count: number) => runtime.random.bytes(count),
       crypto: runtime.crypto,

@@ -158,6 +158,11 @@ export const smtpParams = {
     since: "0.1",
     doc: "Next hops that are tried when the destination is not found or none of its hosts can be reached. Not used for a domain whose MX host we are.",
   }),
+  lmtp_assume_final: bool({
+    default: "no",
+    since: "0.1",
+    doc: "Take an LMTP server without DSN for the end of a message's way: where success is to be reported, it says delivered, not relayed.",
+  }),
   smtp_mx_session_limit: int({
     default: "2",
     min: 0,

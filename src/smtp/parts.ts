@@ -27,9 +27,12 @@ export type SmtpConf = Values<
 
 /** What one SMTP client is made of: one for each transport of master.cf, each with its own configuration. */
 export interface SmtpParts {
+  /** LMTP (RFC 2033) greets with LHLO, answers for each recipient at the end, and goes to Unix sockets, too. */
+  readonly protocol: "smtp" | "lmtp";
+  /** For LMTP with the lmtp_… values in place of smtp_…; see lmtpValues(). */
   readonly conf: SmtpConf;
   readonly runtime: Pick<Runtime, "clock" | "net" | "names" | "random" | "crypto">;
-  /** Under the program name that log readers expect, "smtp". */
+  /** Under the program name that log readers expect, that of the protocol. */
   readonly log: Log;
   /** smtp_sasl_password_maps */
   readonly passwords: Maps;
@@ -45,6 +48,8 @@ export interface SmtpParts {
   readonly authorities: readonly string[];
   /** Addresses at which we, and proxies before us, take mail: mail for a host there would loop. */
   readonly self: readonly string[];
+  /** queue_directory: relative paths of Unix sockets begin there. */
+  readonly queueDirectory: string;
   /** minimal_backoff_time: mail younger than this waits rather than going out without the TLS that failed. */
   readonly minimalBackoff_s: number;
 }

@@ -101,5 +101,5 @@ export function serverText({ name, address }: MailHost): string {
 }
 
 export function relayText(host: MailHost): string {
-  return `${serverText(host)}:${host.port}`;
+  return host.port === 0 ? serverText(host) : `${serverText(host)}:${host.port}`;
 }

@@ -19,11 +19,17 @@ interface Played {
 }
 
 /** Plays replies until it is over. */
-function play(recipients: readonly string[], pipelining: boolean, replies: readonly ServerReply[]): Played {
+function play(
+  recipients: readonly string[],
+  pipelining: boolean,
+  replies: readonly ServerReply[],
+  eachAtEnd = false,
+): Played {
   const machine = new Transaction(
     "MAIL",
     recipients.map((each) => `RCPT ${each}`),
     pipelining,
+    eachAtEnd,
   );
   const decided = new Map<string, ServerReply>();
   const sent: string[] = [];
@@ -125,4 +131,31 @@ test("whatever a server says, every recipient is settled exactly once, and nobod
     ),
     { numRuns: 300 },
   );
+});
+
+test("with LMTP each accepted recipient is settled by its own answer, in order, and nobody by another's", () => {
+  const answers = fc.array(fc.tuple(fc.boolean(), fc.boolean()), { minLength: 1, maxLength: 8 });
+  fc.assert(
+    fc.property(answers, fc.boolean(), (each, pipelining) => {
+      const names = each.map((_, index) => `r${index}`);
+      const atRcpt = each.map(([taken]) => (taken ? ok : noSuchUser));
+      const atEnd = each.map(([, kept], index) => said(kept ? `250 2.1.5 kept ${index}` : `452 4.2.2 full ${index}`));
+      const due = atEnd.filter((_, index) => each[index]?.[0]);
+      const data = due.length > 0 ? [go, ...due] : pipelining ? [said("503 5.5.1 nobody")] : [];
+      const { decided, machine, unused, sent } = play(names, pipelining, [ok, ...atRcpt, ...data], true);
+      assert.equal(unused, 0);
+      assert.equal(decided.size, each.length);
+      for (const [index, [taken]] of each.entries()) {
+        assert.equal(decided.get(`r${index}`), taken ? atEnd[index] : noSuchUser);
+      }
+      assert.equal(sent.includes("body"), due.length > 0);
+      assert.equal(machine.stranded, false);
+    }),
+  );
+});
+
+test("with LMTP a server that goes on although nobody is left gets the bare dot, and its session is not used again", () => {
+  const { machine, sent } = play(["gone"], true, [ok, noSuchUser, go], true);
+  assert.deepEqual(sent, ["MAIL", "RCPT gone", "DATA", "dot"]);
+  assert.equal(machine.stranded, true);
 });

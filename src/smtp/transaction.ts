@@ -6,7 +6,7 @@
  * A reply answers the oldest unanswered command, so pipelined and one-at-a-time
  * sessions share this code: the difference is only how much is sent ahead.
  *
- *   mail -> rcpt (once a recipient) -> data -> dot -> over
+ *   mail -> rcpt (once a recipient) -> data -> dot -> over          (LMTP: dot once a recipient that was accepted)
  *                                   \-> over, with a reset due, when there is nobody to send to
  *
  * Invariants
@@ -40,18 +40,28 @@ export class Transaction {
   readonly #mail: string;
   readonly #rcpts: readonly string[];
   readonly #pipelining: boolean;
+  readonly #eachAtEnd: boolean;
   #awaits: Awaited | undefined = "mail";
   /** Recipients whose RCPT has been answered. */
   #answered = 0;
   #accepted: number[] = [];
+  /** With replies for each at the end: how many have come. */
+  #ended = 0;
+  #stranded = false;
   #mailRefused = false;
   #resetDue = false;
 
-  /** `mail` and `rcpts`: whole command lines. */
-  constructor(mail: string, rcpts: readonly string[], pipelining: boolean) {
+  /** `mail` and `rcpts`: whole command lines. `eachAtEnd`: the final dot is answered once for each recipient accepted (RFC 2033 section 4.2). */
+  constructor(mail: string, rcpts: readonly string[], pipelining: boolean, eachAtEnd = false) {
     this.#mail = mail;
     this.#rcpts = rcpts;
     this.#pipelining = pipelining;
+    this.#eachAtEnd = eachAtEnd;
+  }
+
+  /** It ended without our knowing what the server answers next: the session must not be used again. */
+  get stranded(): boolean {
+    return this.#stranded;
   }
 
   /** The server may still hold something of this transaction: RSET before the next one. */
@@ -103,14 +113,28 @@ export class Transaction {
   }
 
   #onData(reply: ServerReply): Step {
-    if (Math.floor(reply.code / 100) === 3) return this.#go("dot", this.#accepted.length > 0 ? "body" : "dot");
+    if (Math.floor(reply.code / 100) === 3) {
+      if (this.#accepted.length > 0) return this.#go("dot", "body");
+      if (!this.#eachAtEnd) return this.#go("dot", "dot");
+      // Nobody is left that an answer could be for, and some servers give one nevertheless.
+      this.#stranded = true;
+      return { ...this.#over(false), send: "dot" };
+    }
     return this.#over(true, this.#settleAccepted(reply, "data", false));
   }
 
   #onDot(reply: ServerReply): Step {
+    if (this.#eachAtEnd) return this.#onDotOfOne(reply);
     const nobody = this.#accepted.length === 0;
     const positive = isPositive(reply);
     return this.#over(nobody || !positive, nobody ? undefined : this.#settleAccepted(reply, "dot", positive));
+  }
+
+  /** Recipients are answered for in the order of their RCPT. */
+  #onDotOfOne(reply: ServerReply): Step {
+    const recipient = this.#accepted[this.#ended++] as number;
+    const settled = { recipients: [recipient], by: reply, command: "dot", accepted: isPositive(reply) } as const;
+    return this.#ended < this.#accepted.length ? this.#go("dot", undefined, settled) : this.#over(false, settled);
   }
 
   #settleAccepted(by: ServerReply, command: Awaited, accepted: boolean): Settled | undefined {

@@ -38,6 +38,8 @@ export interface TransferJob {
   readonly size_bytes: number | undefined;
   readonly body: BodyReader;
   readonly downgrade: boolean;
+  /** LMTP: the final dot is answered for each recipient. */
+  readonly eachAtEnd: boolean;
   /** Say QUIT as soon as it is safe. */
   readonly last: boolean;
 }
@@ -95,7 +97,7 @@ class Transfer implements Listener {
     this.#limits = limits;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#machine = new Transaction(job.mail, job.rcpts, session.facts.features.pipelining);
+    this.#machine = new Transaction(job.mail, job.rcpts, session.facts.features.pipelining, job.eachAtEnd);
   }
 
   begin(): void {
@@ -123,7 +125,9 @@ class Transfer implements Listener {
         return;
       }
       this.#take(this.#machine.onReply(reply));
-      this.#session.facts.dialogue.destroy();
+      // Of LMTP's several answers the others will not come.
+      if (this.#over) this.#session.facts.dialogue.destroy();
+      else this.#break("lost");
       return;
     }
     // QUIT is answered, and the message was not: nobody can tell what became of it.
@@ -155,6 +159,7 @@ class Transfer implements Listener {
   #take({ send, settled, awaits }: Step): void {
     if (settled) this.#settled.push(settled);
     if (awaits === undefined) {
+      if (send === "dot") this.#session.facts.dialogue.send(dot);
       this.#end(undefined);
       return;
     }
@@ -267,6 +272,7 @@ class Transfer implements Listener {
     // Whoever waits for the kernel to take more must see that it is over.
     this.onDrained();
     const { dialogue } = this.#session.facts;
+    if (this.#machine.stranded) this.#session.sour = true;
     dialogue.leave();
     if (this.#quit) this.#session.hangUp();
     this.#resolve({

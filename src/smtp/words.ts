@@ -54,6 +54,7 @@ export type Stage =
   | "receiving the initial server greeting"
   | "performing the EHLO handshake"
   | "performing the HELO handshake"
+  | "performing the LHLO handshake"
   | "receiving the STARTTLS response"
   | "sending MAIL FROM"
   | "sending RCPT TO"
@@ -103,6 +104,7 @@ export function breakText(why: Break, server: string, stage: Stage): { dsn: stri
 /** The system's words for a failed connect, as strerror(3) has them. */
 const systemErrors: Readonly<Record<string, string>> = {
   ECONNREFUSED: "Connection refused",
+  ENOENT: "No such file or directory",
   ETIMEDOUT: "Connection timed out",
   EHOSTUNREACH: "No route to host",
   ENETUNREACH: "Network is unreachable",

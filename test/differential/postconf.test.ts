@@ -107,6 +107,7 @@ async function compare(each: Case, args: readonly string[]): Promise<void> {
 
 /** Where a declared default is another text than that of Debian's postconf -d, and why. */
 const differing: Readonly<Record<string, string>> = {
+  lmtp_per_request_deadline: "a server that drips bytes does not hold a session",
   smtp_per_request_deadline: "a server that drips bytes does not hold a session",
   smtpd_forbid_bare_newline: "nobody smuggles a message by default, as since Postfix 3.9",
   smtpd_forbid_unauth_pipelining: "as since Postfix 3.9",

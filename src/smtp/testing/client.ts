@@ -57,6 +57,8 @@ export interface TestOptions {
   readonly authorities?: readonly string[];
   readonly runtime?: Partial<Runtime>;
   readonly self?: readonly string[];
+  readonly protocol?: "smtp" | "lmtp";
+  readonly queueDirectory?: string;
 }
 
 export function testClient(written: Written = {}, options: TestOptions = {}): TestClient {
@@ -64,6 +66,8 @@ export function testClient(written: Written = {}, options: TestOptions = {}): Te
   const log = memoryLog();
   const runtime = { ...realRuntime(), ...options.runtime };
   const parts: SmtpParts = {
+    protocol: options.protocol ?? "smtp",
+    queueDirectory: options.queueDirectory ?? "/nonexistent",
     conf,
     runtime,
     log,

@@ -20,7 +20,9 @@ export interface Script {
   readonly helo?: Answer;
   /** By verb, upper case, or by whole line; a function is asked with the line and how often that verb has come. */
   readonly on?: Readonly<Record<string, Answer | ((line: string, count: number) => Answer | undefined)>>;
-  /** The reply to the final dot. */
+  /** LHLO is known in place of EHLO, and the final dot is answered for each recipient that was taken. */
+  readonly lmtp?: boolean;
+  /** The reply to the final dot; a function is asked with the number of the message, or with LMTP of the recipient in it. */
   readonly dot?: Answer | ((count: number) => Answer);
   readonly tls?: TlsServerOptions;
   /** TLS from the first byte. */
@@ -58,8 +60,10 @@ export class ScriptedServer {
     return this.conversations.flat();
   }
 
+  /** `address`: numeric, or the path of a Unix socket. */
   async listen(net: Net, port = 0, address = "127.0.0.1"): Promise<this> {
-    this.#listener = await net.listen({ address, port }, (connection) => new Conversation(this, connection).begin());
+    const at = address.startsWith("/") ? { path: address } : { address, port };
+    this.#listener = await net.listen(at, (connection) => new Conversation(this, connection).begin());
     return this;
   }
 
@@ -135,11 +139,7 @@ class Conversation {
       this.#inBody = false;
       this.#server.messages.push({ mail: this.#mail, rcpts: this.#rcpts, data: whole.slice(2, end + 2) });
       this.#text = whole.slice(end + 5);
-      this.#rcpts = [];
-      const { dot } = this.#server.script;
-      const answer = typeof dot === "function" ? dot(this.#messages) : dot;
-      this.#messages++;
-      this.#answer(answer ?? "250 2.0.0 Ok: queued as 12345");
+      this.#onDot();
       return true;
     }
     const end = this.#text.indexOf("\r\n");
@@ -149,6 +149,16 @@ class Conversation {
     this.#lines.push(line);
     this.#onLine(line);
     return true;
+  }
+
+  #onDot(): void {
+    const { dot, lmtp } = this.#server.script;
+    const number = this.#messages++;
+    for (const index of lmtp ? this.#rcpts.keys() : [number]) {
+      const answer = typeof dot === "function" ? dot(index) : dot;
+      if (!this.#over) this.#answer(answer ?? "250 2.0.0 Ok: queued as 12345");
+    }
+    this.#rcpts = [];
   }
 
   #onLine(line: string): void {
@@ -173,7 +183,11 @@ class Conversation {
 
   #usual(verb: string): Answer {
     const { script } = this.#server;
+    if (script.lmtp && (verb === "EHLO" || verb === "HELO")) return "500 5.5.1 LHLO it is";
     switch (verb) {
+      case "LHLO":
+        if (!script.lmtp) return "500 5.5.1 what";
+        return script.ehlo ?? ["scripted.test", "PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"];
       case "EHLO":
         return (
           (this.#secured ? script.ehloTls : undefined) ?? script.ehlo ?? ["scripted.test", "PIPELINING", "8BITMIME"]
