@@ -133,7 +133,8 @@ async function namedHop(scene: Scene, destination: string): Promise<NextHopUse[]
   const named = (name: string): SmtpTransport | undefined => transports.find((each) => each.name === name);
   if (splitAddress(destination).domain === "") {
     const known = scene.hops.find(({ nexthop }) => nexthop === destination);
-    const transport = known?.transport ?? named(conf.default_transport.split(":", 1)[0] ?? "") ?? named("smtp");
+    const usual = named(conf.default_transport.split(":", 1)[0] ?? "");
+    const transport = known?.transport ?? (usual?.protocol === "smtp" ? usual : named("smtp"));
     const hop = parseNextHop(destination, transport?.conf.smtp_tcp_port);
     if ("error" in hop || !transport) return finding("error", "destination", "error" in hop ? hop.error : destination);
     return [known ?? { transport, nexthop: destination, sender: undefined, parameter: "", place: nowhere }];
@@ -141,6 +142,13 @@ async function namedHop(scene: Scene, destination: string): Promise<NextHopUse[]
   try {
     const { hop } = await scene.router.route("", scene.router.rewriter.rewrite(destination));
     const transport = named(hop.transport);
+    if (transport?.protocol === "lmtp") {
+      return finding(
+        "notice",
+        "destination",
+        `mail for ${destination} goes to an LMTP server, which is not asked: ${hop.transport}:${hop.nexthop}`,
+      );
+    }
     if (!transport) {
       return finding(
         "warning",

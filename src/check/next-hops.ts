@@ -33,6 +33,7 @@ export function nextHops(
   collector.addTransport(conf.default_transport, "default_transport");
   collector.addTransport(conf.relay_transport, "relay_transport");
   collector.addTransport(conf.local_transport, "local_transport");
+  collector.addTransport(conf.virtual_transport, "virtual_transport");
   for (const [, value] of entriesOf(conf.transport_maps, "transport_maps", tables, collector)) {
     collector.addTransport(value, "transport_maps");
   }
@@ -87,7 +88,8 @@ class Collector {
     const { transports, settings } = this.#configuration;
     const name = transport.split(":", 1)[0] ?? "";
     const named = transports.find((each) => each.name === name);
-    if (!named) return;
+    // LMTP servers are on this host, mostly, and say nothing of logins and certificates.
+    if (named?.protocol !== "smtp") return;
     for (const nexthop of splitNextHops(sites)) {
       const key = `${name}\0${nexthop}`;
       if (this.#known.has(key)) continue;

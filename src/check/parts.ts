@@ -6,12 +6,13 @@ import type { Scene } from "./scene.ts";
 
 /** What the SMTP client of a transport is made of. */
 export function partsOf({ runtime, materials, self }: Scene, transport: SmtpTransport): SmtpParts {
-  const { conf } = transport;
+  const { conf, protocol } = transport;
   const log = createLog({ sink: () => {}, now: () => runtime.clock.now(), service: "check", slot: 0, tag: "postfix" });
   const gathered = materials.transports.get(transport);
   if (!gathered) throw new Error(`nothing was gathered for transport ${transport.name}`);
   return {
-    ...{ conf, runtime, log, self },
+    ...{ protocol, conf, runtime, log, self },
+    queueDirectory: conf.queue_directory,
     passwords: materials.tables.maps(conf.smtp_sasl_password_maps),
     discardMaps: materials.tables.maps(conf.smtp_discard_ehlo_keyword_address_maps),
     filter: gathered.filter,
