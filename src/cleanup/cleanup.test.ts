@@ -11,7 +11,7 @@ import { type BodyWriter, type NewMessage, QueueError } from "../queue/store.ts"
 import { type TestRouterOptions, testRouter } from "../routing/test-router.ts";
 import { ManualClock } from "../runtime/manual-clock.ts";
 import { TableError } from "../table/table.ts";
-import { Cleanup, type CleanupConf, type CleanupInput, type CleanupResult, isLocalClient } from "./cleanup.ts";
+import { Cleanup, type CleanupConf, type CleanupInput, type CleanupResult } from "./cleanup.ts";
 import { cleanupParams } from "./params.ts";
 import type { Received } from "./received.ts";
 
@@ -291,6 +291,16 @@ test("beyond duplicate_filter_limit, duplicates are not recognised", async () =>
     envelope.recipients.map(({ address }) => address),
     ["a@x.example", "b@x.example", "b@x.example"],
   );
+});
+
+test("whether a client is a local one may be known later, or cannot be told", async () => {
+  const header = "Subject: x\r\n\r\n";
+  const bodyOf = async (given: Given) => bytesOf(only(await through({}, given, header, "body\r\n"))).toString();
+  assert.match(await bodyOf({ local: Promise.resolve(true) }), /\r\nFrom: me@client\.example\r\n\r\nbody\r\n$/);
+  assert.ok(!(await bodyOf({ local: Promise.resolve(false) })).includes("From: "));
+  const refused = await through({}, { local: Promise.reject(new TableError("retry", "away")) }, header);
+  assert.ok(refused.kind === "reject");
+  assert.equal(refused.reply.code, 451);
 });
 
 test("a canonical map that cannot tell refuses the message for now", async () => {
@@ -614,13 +624,6 @@ test("nothing goes out but whole lines, whatever a program writes", async () => 
     ),
     { numRuns: 300 },
   );
-});
-
-test("clients on this host, in mynetworks, or logged in are local as configured", () => {
-  const client = { onThisHost: true, inMyNetworks: false, authenticated: false };
-  assert.equal(isLocalClient(["permit_inet_interfaces"], client), true);
-  assert.equal(isLocalClient(["permit_mynetworks", "permit_sasl_authenticated"], client), false);
-  assert.equal(isLocalClient([], client), false);
 });
 
 /** What is alive, in bytes: the least of several looks, since buffers are given back some time after a collection, by a thread of the engine's own. */

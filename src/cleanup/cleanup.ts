@@ -66,8 +66,8 @@ export interface CleanupInput {
   /** Without brackets; "" is the null sender. */
   readonly sender: string;
   readonly recipients: readonly CleanupRecipient[];
-  /** The client is one of local_header_rewrite_clients: see isLocalClient(). True for local submission and notifications. */
-  readonly local: boolean;
+  /** The client is one of LocalClients. True for local submission and notifications. May reject with a TableError. */
+  readonly local: Answer<boolean>;
   /** For a From: that is missing. */
   readonly fullName?: string;
   /** SMTPUTF8 was declared. */
@@ -138,21 +138,6 @@ function headerAddresses({ router, conf }: CleanupOptions): AddressesByInput {
   return { mapped: byClient(canonicalMaps), unmapped: byClient({ steps: () => [] }) };
 }
 
-/**
- * Is this a client in whose mail headers are completed (local_header_rewrite_clients)?
- * Words that ask tables are not known, and match nobody.
- */
-export function isLocalClient(
-  words: readonly string[],
-  client: { readonly onThisHost: boolean; readonly inMyNetworks: boolean; readonly authenticated: boolean },
-): boolean {
-  return words.some((word) => {
-    if (word === "permit_inet_interfaces") return client.onThisHost;
-    if (word === "permit_mynetworks") return client.inMyNetworks;
-    return word === "permit_sasl_authenticated" && client.authenticated;
-  });
-}
-
 const newline = 10;
 const lineEnd = Buffer.from("\r\n");
 
@@ -188,6 +173,8 @@ export class CleanupMessage {
     this.#input = input;
     this.#options = options;
     const sender = this.#findSender();
+    // Nobody may ever ask for it, where the message is refused before.
+    if (sender instanceof Promise) sender.catch(() => {});
     const unmapped = input.unmapped === true;
     this.#envelopes = new Envelopes({
       ...{ id, sender, recipients, router, log, unmapped, nextId: () => store.nextId() },
@@ -199,10 +186,7 @@ export class CleanupMessage {
     this.#lineEnds = fromProgram ? new LineEnds() : undefined;
     this.#body = new BodyAssembly(async () => (await this.#envelopes.all()).map(() => store.beginBody()));
     const date = () => dates.of(arrival_ms, clock.zoneOffset_min(arrival_ms));
-    const { local: ofLocal, remote: ofRemote } = input.unmapped ? addresses.unmapped : addresses.mapped;
-    const rewriting = local ? ofLocal : ofRemote;
-    const complete = rewriting !== undefined || conf.always_add_missing_headers;
-    this.#subject = { id, arrival_ms, addresses: rewriting, complete, sender: "", fullName, date };
+    this.#subject = { id, arrival_ms, addresses: undefined, complete: false, sender: "", fullName, date };
     this.#work = new HeaderWork(rules, this.#subject, log);
     this.#header = new HeaderIntake({
       work: this.#work,
@@ -212,6 +196,7 @@ export class CleanupMessage {
       endOfFields: () => this.#endHeader(),
     });
     const own = this.#ownReceived(date);
+    this.#next(() => chain(local, (isLocal) => this.#setUp(isLocal, unmapped ? addresses.unmapped : addresses.mapped)));
     this.#next(() =>
       chain(sender, (found) => {
         this.#subject.sender = found;
@@ -222,6 +207,12 @@ export class CleanupMessage {
       this.#noteBytes(own);
       this.#body.add(own);
     }
+  }
+
+  #setUp(isLocal: boolean, addresses: AddressesByClient): void {
+    const rewriting = isLocal ? addresses.local : addresses.remote;
+    this.#subject.addresses = rewriting;
+    this.#subject.complete = rewriting !== undefined || this.#options.conf.always_add_missing_headers;
   }
 
   /** From here on everything passes through the checks, our own Received: header first. */

@@ -171,6 +171,12 @@ function caught<T>(ask: () => Answer<T>): Answer<T> {
 /** By owner; of several recipients that are the same, in any case, the first stays. */
 function grouped(all: readonly ExpandedRecipient[], rules: DuplicateRules): Map<string | undefined, Recipient[]> {
   const byOwner = new Map<string | undefined, Recipient[]>();
+  const [single] = all;
+  const [result] = single?.expanded ?? [];
+  if (single && result && all.length === 1 && single.expanded.length === 1) {
+    const recipient = newRecipient(single.given, single.canonical, result.address, result.owner);
+    return byOwner.set(result.owner, [recipient]);
+  }
   const known = new KnownRecipients(rules);
   for (const { given, canonical, expanded } of all) {
     for (const { address, owner, aliased } of expanded) {

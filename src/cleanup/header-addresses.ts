@@ -35,7 +35,8 @@ export class HeaderAddresses {
     const role = fieldRole(name);
     if (role === undefined) return undefined;
     const steps = this.#steps[role];
-    if (steps.length === 0 && allComplete(value)) return undefined;
+    // A token has a character at least, so none of a short list is left out.
+    if (steps.length === 0 && value.length <= this.#tokenLimit && allComplete(value)) return undefined;
     return rewriteField(name, value, this.#tokenLimit, (tokens) => this.#address(tokens, steps));
   }
 

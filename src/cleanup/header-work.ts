@@ -32,6 +32,9 @@ export interface HeaderSubject {
   date(): string;
 }
 
+const isField = /^[\x21-\x39\x3b-\x7e]+[ \t]*:/;
+const wanted = 'need "headername: headervalue"';
+
 const destinations = ["to", "cc", "resent-to", "resent-cc"];
 
 /** What is added where it is missing, or what decides about that. */
@@ -130,7 +133,8 @@ export class HeaderWork {
     if (lacks("from")) added += `${prefix}From: ${this.#from(sender, prefix)}\r\n`;
     const { undisclosedHeader } = this.#rules;
     if (complete && undisclosedHeader !== "" && !destinations.some((name) => this.#seen.has(name))) {
-      added += `${undisclosedHeader}\r\n`;
+      if (isField.test(undisclosedHeader)) added += `${undisclosedHeader}\r\n`;
+      else this.#log.warning(`bad undisclosed_recipients_header header text "${undisclosedHeader}" -- ${wanted}`);
     }
     return added;
   }

@@ -16,7 +16,7 @@ export const cleanupParams = {
   local_header_rewrite_clients: list({
     default: "permit_inet_interfaces",
     since: "0.1",
-    doc: "SMTP clients in whose mail missing headers are added and addresses without a domain completed: permit_inet_interfaces (clients on this host), permit_mynetworks, permit_sasl_authenticated. Mail from sendmail is always treated so.",
+    doc: "SMTP clients in whose mail missing headers are added and addresses without a domain completed: permit_inet_interfaces (clients on this host), permit_mynetworks, permit_sasl_authenticated, and type:table (also behind check_address_map) for tables of client addresses. Mail from sendmail is always treated so.",
   }),
   message_drop_headers: list({
     default: "bcc, content-length, resent-bcc, return-path",

@@ -1,6 +1,7 @@
 import { type BounceParts, notifications } from "../bounce/notifications.ts";
 import { Cleanup } from "../cleanup/cleanup.ts";
 import { contentRules } from "../cleanup/content-rules.ts";
+import { LocalClients } from "../cleanup/local-clients.ts";
 import { expandRecipient } from "../cleanup/recipients.ts";
 import type { Log } from "../log/log.ts";
 import { Pickup } from "../pickup/pickup.ts";
@@ -295,7 +296,7 @@ export class Relay {
     const rules = materials.rules.get(service);
     if (!rules) throw new Error(`no rules were made for ${service.service.name}`);
     const facts = {
-      rewriteClients: conf.local_header_rewrite_clients,
+      localClients: new LocalClients(conf.local_header_rewrite_clients, materials.tables.maps),
       overrides: conf.receive_override_options,
       filter: conf.content_filter,
       onThisHost: isOwn,

@@ -1,16 +1,12 @@
-import {
-  type Cleanup,
-  type CleanupInput,
-  type CleanupMessage,
-  type CleanupResult,
-  isLocalClient,
-} from "../cleanup/cleanup.ts";
+import type { Cleanup, CleanupInput, CleanupMessage, CleanupResult } from "../cleanup/cleanup.ts";
+import type { LocalClients } from "../cleanup/local-clients.ts";
 import type { Log } from "../log/log.ts";
 import type { Submission, SubmissionIntake, SubmissionResult } from "../pickup/pickup.ts";
 import type { Envelope } from "../queue/message.ts";
 import { type NewMessage, QueueError, type QueueStore } from "../queue/store.ts";
 import { type Reply, reply } from "../rfc5321/reply.ts";
 import type { Intake, IntakeResult, Transaction } from "../smtpd/ports.ts";
+import type { Answer } from "../table/maps.ts";
 import type { RelayConf } from "./params.ts";
 import type { RejectedSubmission } from "./rejected.ts";
 
@@ -40,7 +36,7 @@ export interface IntakeFacts {
 
 /** What decides whether headers of a client's mail are completed. */
 export interface ClientFacts extends IntakeFacts {
-  readonly rewriteClients: readonly string[];
+  readonly localClients: LocalClients;
   readonly onThisHost: (address: string) => boolean;
   readonly inMyNetworks: (name: string, address: string) => boolean;
 }
@@ -72,12 +68,7 @@ export function openIntake(transaction: Transaction, parts: SubmissionParts, fac
     },
     sender: transaction.sender,
     recipients,
-    local: isLocalClient(facts.rewriteClients, {
-      onThisHost: facts.onThisHost(client.address),
-      inMyNetworks:
-        facts.rewriteClients.includes("permit_mynetworks") && facts.inMyNetworks(client.name, client.address),
-      authenticated: transaction.saslUsername !== "",
-    }),
+    local: isLocal(transaction, facts),
     smtputf8: transaction.smtputf8,
     envid: transaction.envid,
     ret: transaction.ret,
@@ -88,6 +79,20 @@ export function openIntake(transaction: Transaction, parts: SubmissionParts, fac
     commit: () => commit(message, transaction.id, parts),
     abandon: () => message.abandon(),
   };
+}
+
+function isLocal({ client, saslUsername }: Transaction, facts: ClientFacts): Answer<boolean> {
+  const { address, name } = client;
+  try {
+    return facts.localClients.has({
+      address,
+      authenticated: saslUsername !== "",
+      onThisHost: () => facts.onThisHost(address),
+      inMyNetworks: () => facts.inMyNetworks(name, address),
+    });
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
 
 function treatment({ overrides = [], filter }: IntakeFacts): Pick<CleanupInput, "unchecked" | "unmapped" | "filter"> {

@@ -119,6 +119,11 @@ const variants: Readonly<Record<string, Variant>> = {
     allow_percent_hack: "no",
     remote_header_rewrite_domain: "away.example",
   },
+  limits: {
+    ...{ header_size_limit: "300", header_address_token_limit: "12", always_add_missing_headers: "yes" },
+    undisclosed_recipients_header: "To: undisclosed-recipients:;",
+  },
+  broken: { undisclosed_recipients_header: "no header", resolve_dequoted_address: "no", canonical_maps },
   bare: { append_at_myorigin: "no", canonical_maps, header_address_token_limit: "20" },
 };
 
@@ -159,6 +164,15 @@ const lists = [
   "\tfolded <bob>,\r\n  carol,\r\n\t(a comment\r\n\tfolded) dave@old.example",
 ];
 
+/** A field of so many bytes, in lines of a hundred. */
+function longField(name: string, size_bytes: number): string {
+  const lines = Array.from(
+    { length: Math.ceil(size_bytes / 100) },
+    (_, index) => ` user${index}@${"d".repeat(80)}.example,`,
+  );
+  return `${name}:${lines.join("\r\n")} last\r\n`;
+}
+
 const fields = ["From", "To", "cc", "Reply-To", "Sender", "Resent-To", "Resent-Reply-To", "Errors-To", "X-Other"];
 
 const addresses = [
@@ -171,6 +185,22 @@ const addresses = [
     "carol@x.example",
     "eve@x.example",
   ],
+  ...[
+    "bob%x.example",
+    "x.example!bob",
+    "bob%x.example@here.example",
+    "@r.example:bob@x.example",
+    "first.last",
+    "a@host",
+  ],
+  ...[
+    '"a@b"@x.example',
+    '"bob%y.example"@here.example',
+    "bob@x.example.",
+    "bob@[127.0.0.1]",
+    "bob@LOCALHOST",
+    "Bob@Here.Example",
+  ],
   ...["deep@x.example", "many@x.example", "ring@x.example", "wide@x.example", "long@x.example", "many-y@x.example"],
 ];
 
@@ -179,6 +209,13 @@ function namedMessages(): GivenMessage[] {
     const name = fields[index % fields.length] as string;
     return message(`From: bob\r\n${name}: ${list}\r\nTo: ${list}\r\n`, { client: index % 4 === 3 ? "far" : "near" });
   });
+  for (const size_bytes of [250, 290, 310, 330, 500, 2000]) {
+    found.push(message(`${longField("To", size_bytes)}${longField("X-Long", size_bytes)}`));
+    found.push(
+      message(`Subject: ${"x".repeat(size_bytes)}\r\nSubject:\t${"y ".repeat(size_bytes / 2)}\r\n`, { client: "far" }),
+    );
+  }
+  found.push(message("Bcc: hidden\r\nResent-Bcc: hidden\r\nApparently-To: bob\r\n"), { ...message(""), text: "\r\n" });
   for (const address of addresses) found.push(message("", { sender: address, to: [address || "bob"] }));
   found.push(
     message("", { sender: "gr\u00fc\u00dfe@x.example", to: ["gr\u00fc\u00dfe@x.example", "bob", "many@x.example"] }),
@@ -200,7 +237,14 @@ async function compare(variant: string, messages: readonly GivenMessage[]): Prom
 }
 
 for (const variant of Object.keys(variants)) {
-  test(`named messages come out the same: ${variant}`, { skip: why ?? false }, () => compare(variant, namedMessages()));
+  test(`named messages come out the same: ${variant}`, { skip: why ?? false }, () => {
+    // Where mail goes is decided by the one set of rules of the Postfix instance, not by the variant's.
+    const routed = ({ to }: GivenMessage) => to.some((address) => /[%!]/.test(address));
+    return compare(
+      variant,
+      namedMessages().filter((each) => variant !== "rules" || !routed(each)),
+    );
+  });
 }
 
 const seed = Number(process.env.POSTERN_SEED ?? 1);

@@ -70,6 +70,7 @@ export async function startCleanupPair(
     ...{ mynetworks: "127.0.0.0/8", smtpd_peername_lookup: "no", disable_dns_lookups: "yes" },
     ...{ local_transport: `smtp:[127.0.0.1]:${collector.port}`, relayhost: `[127.0.0.1]:${collector.port}` },
     smtpd_relay_restrictions: "permit_mynetworks, reject",
+    smtp_line_length_limit: "0",
   };
   const postfix = await startPostfix({
     mainCf: main,
