@@ -63,8 +63,8 @@ export async function startCleanupPair(
   files: Readonly<Record<string, string>>,
 ): Promise<CleanupPair> {
   const collector = await startCollector();
-  const ports = new Map<string, number>();
-  for (const name of Object.keys(variants)) ports.set(name, await freePort());
+  const [own, ...others] = await freePorts(1 + Object.keys(variants).length);
+  const ports = new Map(Object.keys(variants).map((name, index) => [name, others[index] ?? 0]));
   const main = {
     ...common,
     ...{ mynetworks: "127.0.0.0/8", smtpd_peername_lookup: "no", disable_dns_lookups: "yes" },
@@ -74,6 +74,7 @@ export async function startCleanupPair(
   };
   const postfix = await startPostfix({
     mainCf: main,
+    ...(own === undefined ? {} : { port: own }),
     masterCf: Object.entries(variants).flatMap(([name, variant]) => services(name, ports.get(name) ?? 0, variant)),
     files: Object.fromEntries(Object.entries(files).map(([name, text]) => [`etc/${name}`, text])),
   });
@@ -86,6 +87,13 @@ export async function startCleanupPair(
       await collector.stop();
     },
   };
+}
+
+/** Ports of 127.0.0.1, all different, that were free a moment ago. */
+async function freePorts(count: number): Promise<number[]> {
+  const found = new Set<number>();
+  while (found.size < count) found.add(await freePort());
+  return [...found];
 }
 
 function services(name: string, port: number, variant: Variant): string[] {
@@ -109,41 +117,48 @@ export async function throughRelay(
   messages: readonly GivenMessage[],
   log: () => string,
 ): Promise<Outcome[]> {
-  const from = collector.messages.length;
+  const run = `${port}-${++runs}`;
   const replies = new Map<number, string>();
   for (const client of ["near", "far"] as const) {
     const session = await Session.open(port, addresses[client]);
     for (const [number, message] of messages.entries()) {
-      if (message.client === client) replies.set(number, await session.send(marked(message, number)));
+      if (message.client === client) replies.set(number, await session.send(marked(message, `${run}-${number}`)));
     }
     session.end();
   }
   const taken = [...replies.values()].filter((reply) => reply.startsWith("250 ")).length;
-  const arrived = () => new Set(collector.messages.slice(from).map(markOf)).size;
-  await until(`${taken} messages from the relay`, () => arrived() >= taken || undefined, {
-    limit_s: 60,
-    about: () => log().slice(-2000),
-  });
-  const found = new Map(collector.messages.slice(from).map((each) => [markOf(each), each]));
+  const found = new Map<string, Collected>();
+  let looked = 0;
+  const allCame = (): boolean => {
+    for (; looked < collector.messages.length; looked++) {
+      const message = collector.messages[looked] as Collected;
+      const id = markOf(message);
+      if (id.startsWith(`${run}-`)) found.set(id, message);
+    }
+    return found.size >= taken;
+  };
+  await until(`${taken} messages from the relay`, allCame, { limit_s: 60, about: () => log().slice(-2000) });
   return messages.map((_, number) => {
-    const collected = found.get(number);
+    const collected = found.get(`${run}-${number}`);
     return collected ? outcomeOf(collected) : refusal(replies.get(number) ?? "no reply");
   });
 }
 
+let runs = 0;
+
 const mark = "X-Case-Number";
 
 /** The mark stands behind the header that is given, where it changes nothing of what is parsed before. */
-function marked(message: GivenMessage, number: number): GivenMessage {
-  const line = `${mark}: ${number}\r\n`;
+function marked(message: GivenMessage, id: string): GivenMessage {
+  const line = `${mark}: ${id}\r\n`;
   const end = message.text.indexOf("\r\n\r\n");
   const text =
     end < 0 ? `${line}${message.text}` : `${message.text.slice(0, end + 2)}${line}${message.text.slice(end + 2)}`;
   return { ...message, text };
 }
 
-function markOf({ text }: { readonly text: string }): number {
-  return Number(/^X-Case-Number: (\d+)\r$/m.exec(text)?.[1] ?? -1);
+function markOf({ text }: { readonly text: string }): string {
+  return /^X-Case-Number: (\S+)\r$/m.exec(text)?.[1] ?? "";
 }
 
 const pathOf = (command: string): string => /^<(.*?)>(?: |$)/.exec(command)?.[1] ?? command;
@@ -159,7 +174,7 @@ const day = /(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [ \d]\d \w{3} \d{4} \d\d:\d\d:\d\d
 function masked(text: string): string {
   return text
     .replace(/^Received: [^\r]*\r\n(?:[\t ][^\r]*\r\n)*/, "")
-    .replace(/^X-Case-Number: \d+\r\n/m, "")
+    .replace(/^X-Case-Number: \S+\r\n/m, "")
     .replace(day, "DATE")
     .replace(/<\d{14}\.\w+@/g, "<STAMP.ID@");
 }
@@ -226,7 +241,7 @@ async function throughOurs(variant: Variant, directory: string, messages: readon
   );
   const cleanup = await ourCleanup(written);
   const outcomes: Outcome[] = [];
-  for (const [number, given] of messages.entries()) outcomes.push(await oneOfOurs(cleanup, marked(given, number)));
+  for (const [number, given] of messages.entries()) outcomes.push(await oneOfOurs(cleanup, marked(given, `${number}`)));
   return outcomes;
 }
 
