@@ -93,7 +93,7 @@ export async function setScene(runtime: Runtime, request: SceneRequest): Promise
   findings.push(...fromProblems("warning", "table", materials.warnings));
   for (const text of said) findings.push(finding("warning", "table", text));
   const scene = { runtime, directory, configuration, prepared, materials, shell: shellFor(directory) };
-  const self = ownAddresses(configuration.conf, host.interfaces());
+  const self = ownAddresses(configuration.conf, host.interfaces(), materials.named);
   const isOwn = addressSet(self);
   const router = new Router(configuration.conf, {
     maps: materials.tables.maps,

@@ -3,14 +3,16 @@ import { test } from "node:test";
 import { defaults } from "../conf/defaults.ts";
 import { globalParams } from "../conf/params.ts";
 import { memoryLog } from "../log/log.ts";
-import { type MxRecord, NameError, type NameFailure, type Names } from "../runtime/names.ts";
+import { type MxRecord, NameError, type NameFailure, type Names, type SrvRecord } from "../runtime/names.ts";
 import { seededRandom } from "../runtime/random.ts";
 import { asConfigurationProblem, findHosts } from "./hosts.ts";
 import { parseNextHop, splitNextHops } from "./nexthop.ts";
+import { byWeight } from "./order.ts";
 import { dnsParams } from "./params.ts";
 
 interface Zone {
   readonly mx?: Readonly<Record<string, readonly MxRecord[] | NameFailure>>;
+  readonly srv?: Readonly<Record<string, readonly SrvRecord[] | NameFailure>>;
   readonly a?: Readonly<Record<string, readonly string[] | NameFailure>>;
   readonly aaaa?: Readonly<Record<string, readonly string[] | NameFailure>>;
   readonly native?: Readonly<Record<string, readonly string[] | NameFailure>>;
@@ -26,6 +28,7 @@ function namesOf(zone: Zone): Names {
   return {
     addresses: async (name, family) => find(family === 4 ? zone.a : zone.aaaa, name),
     mx: async (name) => find(zone.mx, name),
+    srv: async (name) => find(zone.srv, name),
     reverse: async (address) => find({}, address),
     native: async (name) =>
       find(zone.native, name).map((address) => ({ address, family: address.includes(":") ? 6 : 4 })),
@@ -39,12 +42,13 @@ async function found(
   zone: Zone,
   written: Partial<Record<keyof typeof params, string>> = {},
   self: string[] = [],
+  lookUpMx = true,
 ) {
   const hop = parseNextHop(next);
   assert.ok(!("error" in hop), next);
   const log = memoryLog();
   const conf = defaults(params, { smtp_randomize_addresses: "no", ...written });
-  const result = await findHosts(hop, { names: namesOf(zone), random: seededRandom(1), conf, self, log });
+  const result = await findHosts(hop, { names: namesOf(zone), random: seededRandom(1), conf, self, log }, lookUpMx);
   const hosts =
     result.kind === "hosts" ? result.hosts.map(({ name, address, port }) => `${name}[${address}]:${port}`) : [];
   const failure = result.kind === "failure" ? `${result.dsn} ${result.status} ${result.text}` : "";
@@ -186,6 +190,99 @@ test("only addresses of the protocols in use are taken", async () => {
     "a.example.com[2001:db8::1]:25",
   ]);
   assert.match((await found("[192.0.2.1]", {}, { inet_protocols: "ipv6" })).failure, /^5\.4\.4/);
+});
+
+const srv = (priority: number, target: string, port = 587, weight = 0): SrvRecord => ({
+  priority,
+  weight,
+  port,
+  target,
+});
+const service = "_submission._tcp.s.example";
+const bySrv: Zone = {
+  srv: { [service]: [srv(20, "b.example", 2525), srv(10, "a.example", 1587)] },
+  mx: { "s.example": [mx(1, "mx.example")] },
+  a: {
+    "a.example": ["192.0.2.1"],
+    "b.example": ["192.0.2.2"],
+    "mx.example": ["192.0.2.9"],
+    "s.example": ["192.0.2.8"],
+  },
+};
+const use = { use_srv_lookup: "submission" };
+
+test("hosts and ports come from SRV records, where the next hop names such a service", async () => {
+  assert.deepEqual((await found("s.example:submission", bySrv, use)).hosts, [
+    "a.example[192.0.2.1]:1587",
+    "b.example[192.0.2.2]:2525",
+  ]);
+  assert.deepEqual((await found("s.example:submission", bySrv)).hosts, ["mx.example[192.0.2.9]:587"]);
+  assert.deepEqual((await found("s.example:587", bySrv, use)).hosts, ["mx.example[192.0.2.9]:587"]);
+  assert.deepEqual((await found("[s.example]:submission", bySrv, use)).hosts, ["s.example[192.0.2.8]:587"]);
+  assert.deepEqual((await found("s.example", bySrv, { use_srv_lookup: "smtp" })).hosts, []);
+});
+
+test("without SRV records the mail bounces, or goes on as without them where that is permitted", async () => {
+  const none: Zone = { ...bySrv, srv: {} };
+  const why = "Name service error for name=_submission._tcp.s.example type=SRV: Host not found";
+  assert.equal(
+    (await found("s.example:submission", none, use)).failure,
+    `5.4.4 bounced Host or domain name not found. ${why}`,
+  );
+  const permitted = await found("s.example:submission", none, { ...use, allow_srv_lookup_fallback: "yes" });
+  assert.deepEqual(permitted.hosts, ["mx.example[192.0.2.9]:587"]);
+  assert.deepEqual(permitted.lines, [
+    `test: skipping SRV lookup for ${service}: Host or domain name not found. ${why}`,
+  ]);
+  const lmtp = await found("s.example:submission", none, { ...use, allow_srv_lookup_fallback: "yes" }, [], false);
+  assert.deepEqual(lmtp.hosts, ["s.example[192.0.2.8]:587"]);
+});
+
+test("SRV records of which nothing can be learnt defer, unless that is to be passed over", async () => {
+  const unsure: Zone = { ...bySrv, srv: { [service]: "tryAgain" } };
+  assert.match((await found("s.example:submission", unsure, use)).failure, /^4\.4\.3 deferred .* type=SRV: /);
+  assert.deepEqual((await found("s.example:submission", unsure, { ...use, ignore_srv_lookup_error: "yes" })).hosts, [
+    "mx.example[192.0.2.9]:587",
+  ]);
+  const none = { ...use, ignore_srv_lookup_error: "yes" };
+  assert.match((await found("s.example:submission", { ...bySrv, srv: {} }, none)).failure, /^5\.4\.4/);
+});
+
+test("a service that is decidedly not there, and one without hosts, bounce", async () => {
+  const zone = (...records: SrvRecord[]): Zone => ({ ...bySrv, srv: { [service]: records } });
+  assert.equal(
+    (await found("s.example:submission", zone(srv(0, ".", 0)), use)).failure,
+    `5.1.0 bounced Domain ${service} does not support SRV requests`,
+  );
+  const lost = await found("s.example:submission", zone(srv(0, "gone.example")), use);
+  assert.match(lost.failure, /^5\.4\.4 bounced .*name=gone\.example/);
+  assert.deepEqual(lost.lines, [`test: warning: no SRV host for ${service} has a valid address record`]);
+});
+
+test("SRV hosts that are not preferred to ourselves are left out on port 25, and mail for ourselves is a loop", async () => {
+  const zone: Zone = {
+    srv: { "_smtp._tcp.s.example": [srv(10, "a.example", 2525), srv(20, "us.example", 25), srv(30, "b.example", 25)] },
+    a: { "a.example": ["192.0.2.1"], "us.example": ["192.0.2.3"], "b.example": ["192.0.2.2"] },
+  };
+  const { hosts, result } = await found("s.example", zone, { use_srv_lookup: "smtp" }, ["192.0.2.3"]);
+  assert.deepEqual(hosts, ["a.example[192.0.2.1]:2525"]);
+  assert.ok(result.kind === "hosts" && result.foundSelf);
+  const loop = await found("s.example", zone, { use_srv_lookup: "smtp" }, ["192.0.2.1"]);
+  assert.equal(loop.failure, "5.4.6 bounced mail for _smtp._tcp.s.example loops back to myself");
+});
+
+test("among SRV records of one priority the heavier ones come first more often, and each comes once", () => {
+  const records = [srv(1, "light", 1, 10), srv(1, "heavy", 1, 90), srv(1, "none", 1, 0), srv(0, "first", 1, 0)];
+  const random = seededRandom(7);
+  let heavyFirst = 0;
+  for (let round = 0; round < 1000; round++) {
+    const order = byWeight(records, random).map(({ target }) => target);
+    assert.deepEqual([...order].sort(), ["first", "heavy", "light", "none"]);
+    assert.equal(order[0], "first");
+    assert.equal(order[3], "none");
+    if (order[1] === "heavy") heavyFirst++;
+  }
+  assert.ok(heavyFirst > 850 && heavyFirst < 950, `${heavyFirst} of 1000`);
 });
 
 test("address preference orders hosts of equal preference, and the limit leaves both families", async () => {

@@ -15,6 +15,8 @@ export interface NextHopAddress {
   /** Without brackets, "IPv6:" and port. */
   readonly host: string;
   readonly port: number;
+  /** The port or the service as it is written, or the default: what SRV records are looked up for. */
+  readonly service: string;
   readonly bracketed: boolean;
   /** `host` is a numeric address. */
   readonly numeric: boolean;
@@ -57,7 +59,7 @@ export function parseNextHop(written: string, defaultService = "smtp"): NextHopA
   const port = portOf(service);
   if (port === undefined)
     return wrong(/^\d/.test(service) ? `bad network port: ${service}` : `unknown service: ${service}/tcp`);
-  return { written, host, port, bracketed, numeric };
+  return { written, host, port, service, bracketed, numeric };
 }
 
 /** A next hop that lists several, separated by commas or white space, in the order to be tried. */

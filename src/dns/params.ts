@@ -1,4 +1,4 @@
-import { bool, choice, int, text, words } from "../conf/param.ts";
+import { bool, choice, int, list, text, words } from "../conf/param.ts";
 
 /** How the SMTP client finds the hosts of a next hop. */
 export const dnsParams = {
@@ -50,6 +50,21 @@ export const dnsParams = {
     default: "no",
     since: "0.1",
     doc: "When the look-up of MX records fails, use the domain's own address instead of deferring the mail.",
+  }),
+  use_srv_lookup: list({
+    default: "",
+    since: "0.1",
+    doc: "Services, as a next hop writes them (submission in example.com:submission, or smtp where nothing is written), whose hosts and ports are looked up as SRV records, such as _submission._tcp.example.com. Not for [host].",
+  }),
+  allow_srv_lookup_fallback: bool({
+    default: "no",
+    since: "0.1",
+    doc: "Where use_srv_lookup finds no host, go on as if it were not set: with MX records, or with LMTP the host itself.",
+  }),
+  ignore_srv_lookup_error: bool({
+    default: "no",
+    since: "0.1",
+    doc: "The same where the look-up of SRV records fails, instead of deferring the mail.",
   }),
   smtp_tcp_port: text({
     default: "smtp",

@@ -22,6 +22,8 @@ export class ActiveMessage {
   undecided: number;
   /** Batches that a transport is working on. */
   inHand = 0;
+  /** Recipients that a transport has passed on to another one. */
+  passed: Set<number> | undefined;
   /** Routing is not complete. */
   routing = false;
   /** Its settlement has begun: nothing more is recorded. */

@@ -19,6 +19,9 @@ interface AssignmentOptions {
 
 const only: readonly number[] = [0];
 
+/** By the key of the destination. */
+type Groups = Map<string, { readonly route: Route; readonly indices: number[] }>;
+
 /** Finds the next hop of each pending recipient and brings those together that have the same. */
 export class Assignment {
   readonly #options: AssignmentOptions;
@@ -47,15 +50,24 @@ export class Assignment {
     else placed(route);
   }
 
+  /** Places these recipients on one route, those together that share a destination. */
+  place(message: ActiveMessage, indices: readonly number[], route: Route): void {
+    const groups: Groups = new Map();
+    for (const index of indices) this.#put(groups, message, index, route);
+    for (const [key, group] of groups) this.#options.place(message, route, key, group.indices);
+  }
+
+  #put(groups: Groups, { envelope }: ActiveMessage, index: number, route: Route): void {
+    const key = this.#options.keyOf(envelope.recipients[index]?.address ?? "", route);
+    const group = groups.get(key);
+    if (group) group.indices.push(index);
+    else groups.set(key, { route, indices: [index] });
+  }
+
   #assignAll(message: ActiveMessage, lifted: boolean, done: () => void): void {
     const order = nextHopOrder(message.envelope);
-    const groups = new Map<string, { readonly route: Route; readonly indices: number[] }>();
-    const put = (index: number, route: Route): void => {
-      const key = this.#options.keyOf(message.envelope.recipients[index]?.address ?? "", route);
-      const group = groups.get(key);
-      if (group) group.indices.push(index);
-      else groups.set(key, { route, indices: [index] });
-    };
+    const groups: Groups = new Map();
+    const put = (index: number, route: Route): void => this.#put(groups, message, index, route);
     const routeFrom = (start: number): void => {
       for (let at = start; at < order.length; at++) {
         const index = order[at] ?? 0;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Deliver } from "../queue/delivery.ts";
 import { EngineError } from "../queue/engine.ts";
 import { MemoryQueue } from "../queue/memory-engine.ts";
 import { chunkSize_bytes } from "../queue/message.ts";
@@ -773,6 +774,41 @@ test("a service that there is not here defers without alarm, and the text says w
     1,
   );
   assert.equal(w.lines(/warning/).length, 0);
+});
+
+test("recipients that a transport passes on go over another one, once", async () => {
+  const otherwise = { dsn: "5.4.6", reason: "mail for x loops back to myself" };
+  const given: string[][] = [];
+  const pass = (transport: string): Deliver => {
+    return async ({ recipients, envelope }) => {
+      given.push([transport, ...recipients.map((index) => envelope.recipients[index]?.address ?? "")]);
+      const first = { index: recipients[0] ?? 0, status: "sent", dsn: "2.0.0", reason: "ok" } as const;
+      const done = transport === "smtp" ? [{ ...first, remoteHost: "", remoteReply: undefined }] : [];
+      return { recipients: done, health: ok, passTo: { hop: { transport: "other", nexthop: "x" }, otherwise } };
+    };
+  };
+  const transports = new Map([
+    ["smtp", pass("smtp")],
+    ["other", pass("other")],
+  ]);
+  const w = await world({ transports });
+  await w.send("s@example.org", "a@example.com", "b@example.com", "c@example.com");
+  await quiet();
+  assert.deepEqual(given, [
+    ["smtp", "a@example.com", "b@example.com", "c@example.com"],
+    ["other", "b@example.com", "c@example.com"],
+  ]);
+  assert.equal(w.lines(/dsn=5\.4\.6, status=bounced \(mail for x loops back to myself\)/).length, 2);
+  assert.equal(w.lines(/: removed$/).length, 1);
+});
+
+test("what is passed on to a service that delivers nothing has its verdict", async () => {
+  const passTo = { hop: { transport: "discard", nexthop: "gone" }, otherwise: { dsn: "5.4.6", reason: "" } };
+  const w = await world({ transports: new Map([["smtp", async () => ({ recipients: [], health: ok, passTo })]]) });
+  await w.send("s@example.org", "a@example.com");
+  await quiet();
+  assert.equal(w.lines(/^discard: .*status=sent \(gone\)/).length, 1);
+  assert.equal(w.lines(/: removed$/).length, 1);
 });
 
 test("discarded mail counts as delivered, with the next hop as the text, and success is reported where it was asked for", async () => {

@@ -1,5 +1,5 @@
 import type { Log } from "../log/log.ts";
-import type { DeliveryResult } from "../queue/delivery.ts";
+import type { DeliveryResult, PassTo } from "../queue/delivery.ts";
 import type { Envelope } from "../queue/message.ts";
 import type { QueueStore, Settled, Settlement } from "../queue/store.ts";
 import type { Route } from "../routing/router.ts";
@@ -322,12 +322,25 @@ export class Scheduler {
       if (message.record(each, key)) continue;
       this.#log.warning(`${id}: transport ${lane.name} gave a second or unasked result for recipient ${each.index}`);
     }
-    const { health } = result;
+    const { health, passTo } = result;
+    if (passTo) this.#passOn(message, batch, passTo, key);
     for (const index of batch) {
-      if (message.isDecided(index)) continue;
+      if (message.isDecided(index) || (passTo && message.passed?.has(index))) continue;
       const verdict = health.kind === "ok" ? forgotten : deferral(health.dsn, health.reason);
       this.#decide(message, index, verdict, key);
     }
+  }
+
+  /** Recipients without a result go over another transport; those that did so before have come back. */
+  #passOn(message: ActiveMessage, batch: readonly number[], { hop, otherwise }: PassTo, from: string): void {
+    message.passed ??= new Set();
+    const { passed } = message;
+    const first = batch.filter((index) => !message.isDecided(index) && !passed.has(index));
+    for (const index of batch) {
+      if (passed.has(index)) this.#decide(message, index, this.#untried.refusal(otherwise.dsn, otherwise.reason), from);
+    }
+    for (const index of first) passed.add(index);
+    this.#assignment.place(message, first, { hop, class: "other" });
   }
 
   /** A recipient that no transport was asked about, or that it forgot: logged here, since nobody else has. */

@@ -77,7 +77,11 @@ export class UntriedHops {
   }
 
   #bounce(text: string): Verdict {
-    const [dsn, reason] = split(text, "5");
+    return this.refusal(...split(text, "5"));
+  }
+
+  /** `dsn` of class 5; with soft_bounce it is put off. */
+  refusal(dsn: string, reason: string): Verdict {
     if (!this.#options.softBounce) return { status: "bounced", logged: "bounced", dsn, reason };
     return { status: "deferred", logged: "SOFTBOUNCE", dsn: `4${dsn.slice(1)}`, reason };
   }

@@ -53,6 +53,14 @@ export type DestinationHealth =
 export interface DeliveryResult {
   readonly recipients: readonly RecipientResult[];
   readonly health: DestinationHealth;
+  /** Recipients without a result are not for this transport: they go there, once. */
+  readonly passTo?: PassTo;
+}
+
+export interface PassTo {
+  readonly hop: NextHop;
+  /** What becomes of whoever has been passed on before. */
+  readonly otherwise: { readonly dsn: string; readonly reason: string };
 }
 
 /** Never rejects: a bug inside becomes a deferral there. */

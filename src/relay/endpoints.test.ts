@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { NameError } from "../runtime/names.ts";
 import { serviceEndpoints } from "./endpoints.ts";
-import { addressSet, ownAddresses } from "./own-addresses.ts";
+import { addressSet, findNamed, ownAddresses } from "./own-addresses.ts";
 
 const names: Readonly<Record<string, readonly string[]>> = { "mx.example": ["192.0.2.1", "2001:db8::1"] };
 const resolve = async (name: string) => names[name] ?? Promise.reject(new Error(`${name}: not found`));
@@ -48,7 +49,27 @@ test("our own addresses are those of the interfaces that we take mail on, and th
   assert.deepEqual(own(["all"]), ["127.0.0.1", "192.0.2.1", "2001:db8::1"]);
   assert.deepEqual(own(["loopback-only"], ["[203.0.113.5]"]), ["127.0.0.1", "203.0.113.5"]);
   assert.deepEqual(own(["192.0.2.9"]), ["192.0.2.9"]);
+  const named = new Map([["gate.example", ["198.51.100.7"]]]);
+  const proxied = { inet_interfaces: ["192.0.2.9"], proxy_interfaces: ["gate.example", "other.example"] };
+  assert.deepEqual(ownAddresses(proxied, interfaces, named), ["192.0.2.9", "198.51.100.7"]);
   const isOwn = addressSet(own(["all"]));
   assert.ok(isOwn("2001:0db8:0:0::1") && isOwn("192.0.2.1"));
   assert.ok(!isOwn("192.0.2.2") && !isOwn("not an address") && !isOwn(""));
+});
+
+test("names of proxies are looked up once, and one that is not known is told", async () => {
+  const asked: string[] = [];
+  const unknown: string[] = [];
+  const names = {
+    async native(name: string) {
+      asked.push(name);
+      if (name !== "gate.example") throw new NameError("notFound", name);
+      return [{ address: "198.51.100.7", family: 4 as const }];
+    },
+  };
+  const conf = { inet_interfaces: ["all", "192.0.2.1"], proxy_interfaces: ["gate.example", "gone.example", "[::1]"] };
+  const named = await findNamed(conf, names, (parameter, name) => unknown.push(`${parameter} ${name}`));
+  assert.deepEqual([...named], [["gate.example", ["198.51.100.7"]]]);
+  assert.deepEqual(asked, ["gate.example", "gone.example"]);
+  assert.deepEqual(unknown, ["proxy_interfaces gone.example"]);
 });

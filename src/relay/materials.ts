@@ -7,6 +7,7 @@ import { lmtpName } from "../smtp/lmtp-params.ts";
 import { compileRules, type SmtpdRules } from "../smtpd/rules.ts";
 import { AuthoritiesError, loadAuthorities } from "../tls/authorities.ts";
 import type { Configuration, SmtpdService, SmtpTransport } from "./configuration.ts";
+import { findNamed, type NamedAddresses } from "./own-addresses.ts";
 import { Tables } from "./tables.ts";
 
 /**
@@ -17,6 +18,8 @@ export interface Materials {
   readonly tables: Tables;
   readonly rules: ReadonlyMap<SmtpdService, SmtpdRules>;
   readonly transports: ReadonlyMap<SmtpTransport, TransportMaterials>;
+  /** Names among our own addresses. */
+  readonly named: NamedAddresses;
   readonly warnings: readonly Problem[];
 }
 
@@ -55,7 +58,13 @@ export async function gatherMaterials(
     const authorities = await authoritiesOf(files, each, problems, warnings);
     if (filter) transports.set(each, { filter, authorities });
   }
-  const materials = { tables, rules, transports, warnings: distinct(warnings) };
+  const { conf, settings } = configuration;
+  const named = await findNamed(conf, world.names, (parameter, name) => {
+    const place = settings.at(parameter) ?? { file: "", line: 0 };
+    const remedy = "Write its address, or add the name to /etc/hosts.";
+    problems.push({ ...place, text: `parameter ${parameter}: host not found: ${name}`, remedy });
+  });
+  const materials = { tables, rules, transports, named, warnings: distinct(warnings) };
   return { materials, problems: distinct(problems) };
 }
 

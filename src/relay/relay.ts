@@ -81,7 +81,7 @@ export class Relay {
     const { runtime, configuration, materials, store, log } = parts;
     const { conf } = configuration;
     this.#limits = new ClientLimits(runtime.clock, conf.anvil_rate_time_unit);
-    const self = ownAddresses(conf, runtime.host.interfaces());
+    const self = ownAddresses(conf, runtime.host.interfaces(), materials.named);
     const isOwn = addressSet(self);
     this.#router = new Router(conf, {
       maps: materials.tables.maps,

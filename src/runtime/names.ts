@@ -5,6 +5,15 @@ export interface MxRecord {
   readonly exchange: string;
 }
 
+/** RFC 2782. */
+export interface SrvRecord {
+  readonly priority: number;
+  readonly weight: number;
+  readonly port: number;
+  /** "." or "" where the service is decidedly not there. */
+  readonly target: string;
+}
+
 /** Why the name service gave no records. "notFound": the name does not exist; "noData": it does, without such records; "tryAgain": it cannot tell. */
 export type NameFailure = "notFound" | "noData" | "tryAgain";
 
@@ -21,6 +30,7 @@ export class NameError extends Error {
 export interface Names {
   addresses(name: string, family: 4 | 6): Promise<string[]>;
   mx(name: string): Promise<MxRecord[]>;
+  srv(name: string): Promise<SrvRecord[]>;
   /** Names of an address (PTR). */
   reverse(address: string): Promise<string[]>;
   /** Addresses as the host's own resolver gives them, /etc/hosts included (getaddrinfo(3)). Occupies a pool thread meanwhile. */
@@ -54,6 +64,11 @@ export function realNames(servers?: readonly string[]): Names {
       ask(name, async (dns) => {
         const records = await dns.resolveMx(name);
         return records.map(({ priority, exchange }) => ({ preference: priority, exchange }));
+      }),
+    srv: (name) =>
+      ask(name, async (dns) => {
+        const records = await dns.resolveSrv(name);
+        return records.map(({ priority, weight, port, name }) => ({ priority, weight, port, target: name }));
       }),
     reverse: (address) => ask(address, (dns) => dns.reverse(address)),
     async native(name) {

@@ -10,6 +10,7 @@
 import type { HostsFailure, MailHost } from "../dns/hosts.ts";
 import type { NextHopAddress } from "../dns/nexthop.ts";
 import type { Log } from "../log/log.ts";
+import type { PassTo } from "../queue/delivery.ts";
 import type { Answer } from "../table/maps.ts";
 import type { InvalidPolicy, TlsPolicy } from "../tls/policy.ts";
 import { type Credentials, findCredentials } from "./credentials.ts";
@@ -46,6 +47,9 @@ interface Turn {
   readonly final: boolean;
 }
 
+/** "mail for … loops back to myself" */
+const loopDsn = "5.4.6";
+
 export class Attempt {
   readonly #message: Message;
   readonly #ledger: Ledger;
@@ -55,6 +59,7 @@ export class Attempt {
   /** "name[address]:port" of those that have been asked already. */
   readonly #asked = new Set<string>();
   #sessions = 0;
+  #passTo: PassTo | undefined;
   /** A session of this delivery may be kept under its next hop: not one of a less preferred host, when a better one answered. */
   #mayKeep = true;
 
@@ -69,7 +74,12 @@ export class Attempt {
   async run(): Promise<void> {
     await this.#useWaiting();
     if (this.#ledger.left.length > 0) await this.#useHosts();
-    if (this.#ledger.left.length > 0) this.#giveUp();
+    if (this.#ledger.left.length > 0 && !this.#passTo) this.#giveUp();
+  }
+
+  /** Where the recipients left go, who are not for us to deliver to. */
+  get passTo(): PassTo | undefined {
+    return this.#passTo;
   }
 
   /** The sender, where logins depend on it. */
@@ -170,13 +180,29 @@ export class Attempt {
       const found = await findSite(site, parts, log);
       const lastSite = index === this.#sites.texts.length - 1;
       if (found.kind === "failure") {
-        this.#ledger.note(this.#lookupFailure(found, index));
-        if (found.loop) return;
+        const failure = this.#lookupFailure(found, index);
+        this.#ledger.note(failure);
+        if (found.loop) return this.#atHome(failure);
         continue;
       }
       await this.#useSite(site.hop, found.hosts, lastSite || found.foundSelf);
       if (this.#ledger.left.length === 0 || found.foundSelf) return;
     }
+  }
+
+  /** We are the best MX host of a domain that the configuration does not know. */
+  #atHome({ dsn, reason }: Failure): void {
+    const { parts, log } = this.#context;
+    const { best_mx_transport } = parts.conf;
+    if (best_mx_transport === "" || dsn !== loopDsn || parts.protocol !== "smtp") return;
+    const { envelope, route } = this.#message.request;
+    const colon = best_mx_transport.indexOf(":");
+    const transport = colon < 0 ? best_mx_transport : best_mx_transport.slice(0, colon);
+    const nexthop = (colon < 0 ? "" : best_mx_transport.slice(colon + 1)) || route.nexthop;
+    for (const { recipient } of this.#ledger.left) {
+      log.info(`${envelope.id}: passing <${recipient.address}> to transport=${transport}`);
+    }
+    this.#passTo = { hop: { transport, nexthop }, otherwise: { dsn, reason } };
   }
 
   #warnOfWrapper(hop: NextHopAddress): void {

@@ -122,7 +122,10 @@ export class SmtpClient {
       } else {
         const message = await this.#message(request, first);
         const context = { parts: this.#parts, pool: this.#pool, limits: this.#limits, log, figures: this.#figures };
-        await new Attempt(message, ledger, context).run();
+        const attempt = new Attempt(message, ledger, context);
+        await attempt.run();
+        const { passTo } = attempt;
+        if (passTo) return { recipients: ledger.results, health: ledger.health, passTo };
       }
     } catch (error) {
       if (error instanceof TableError) {

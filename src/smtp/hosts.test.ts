@@ -25,6 +25,7 @@ const names: Names = {
       { preference: 10, exchange: "mx1.test" },
     ];
   },
+  srv: unknown,
   reverse: unknown,
   native: unknown,
 };
@@ -137,6 +138,24 @@ test("names that do not exist bounce, ones that cannot be told defer, a relayhos
   assert.equal(await outcome("nobody.test"), "bounced 5.1.0");
   assert.equal(await outcome("[gone.test]:587", { relayhost: "[gone.test]:587" }), "deferred 4.3.5");
   assert.equal(await outcome("gone.test", { smtp_fallback_relay: "[gone.test]" }), "deferred 4.3.5");
+});
+
+test("mail of a domain whose best host we are goes to best_mx_transport, where there is one", async () => {
+  const pass = async (nexthop: string, written: Written) => {
+    const { client, log } = testClient(written, { runtime: { names }, self: ["127.0.0.1"] });
+    const { passTo, recipients } = await client.deliver(requestTo(nexthop, { to: ["a@x.test"] }));
+    return { passTo, recipients, lines: log.lines };
+  };
+  const { passTo, recipients, lines } = await pass("[127.0.0.1]", { best_mx_transport: "lmtp:unix:private/x" });
+  assert.deepEqual(recipients, []);
+  assert.deepEqual(passTo, {
+    hop: { transport: "lmtp", nexthop: "unix:private/x" },
+    otherwise: { dsn: "5.4.6", reason: "mail for 127.0.0.1 loops back to myself" },
+  });
+  assert.match(lines.at(-1) ?? "", /: passing <a@x\.test> to transport=lmtp$/);
+  assert.equal((await pass("[127.0.0.1]", { best_mx_transport: "error" })).passTo?.hop.nexthop, "[127.0.0.1]");
+  const relay = { best_mx_transport: "error", relayhost: "[127.0.0.1]" };
+  assert.equal((await pass("[127.0.0.1]", relay)).passTo, undefined);
 });
 
 test("mail that would come back to us bounces, and no fallback relay is asked", async () => {

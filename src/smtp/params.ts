@@ -158,6 +158,11 @@ export const smtpParams = {
     since: "0.1",
     doc: "Next hops that are tried when the destination is not found or none of its hosts can be reached. Not used for a domain whose MX host we are.",
   }),
+  best_mx_transport: text({
+    default: "",
+    since: "0.1",
+    doc: "A transport, or transport:nexthop, for mail of a domain whose best MX host is this one, and that is listed nowhere in the configuration. Empty: such mail is returned, since it loops back to us.",
+  }),
   lmtp_assume_final: bool({
     default: "no",
     since: "0.1",

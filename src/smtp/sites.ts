@@ -42,7 +42,7 @@ export function parseSite(
     const written = text.slice(unix.length);
     if (written === "") return { error: `missing path in server description: ${text}` };
     const path = written.startsWith("/") ? written : join(queueDirectory, written);
-    return { hop: { written, host: conf.myhostname, port: 0, bracketed: true, numeric: false }, path };
+    return { hop: { written, host: conf.myhostname, port: 0, service: "", bracketed: true, numeric: false }, path };
   }
   const hop = parseNextHop(text, conf.smtp_tcp_port);
   return "error" in hop ? hop : { hop };
@@ -59,5 +59,5 @@ export async function findSite(site: Site, parts: SmtpParts, log: Log): Promise<
   const context = { names: runtime.names, random: runtime.random, conf, log };
   if (protocol === "smtp") return findHosts(hop, { ...context, self });
   // An LMTP server may well be on this host, and a domain's MX hosts are no LMTP servers.
-  return findHosts({ ...hop, bracketed: true }, { ...context, self: [] });
+  return findHosts(hop, { ...context, self: [] }, false);
 }

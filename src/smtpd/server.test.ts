@@ -380,6 +380,7 @@ function names(reverse: Record<string, string>, forward: Record<string, string[]
   return {
     addresses: async (name) => forward[name] ?? absent(name),
     mx: absent,
+    srv: absent,
     reverse: async (address) => (reverse[address] === undefined ? absent(address) : [reverse[address]]),
     native: absent,
   };
@@ -524,6 +525,7 @@ test("a client that was told goodbye behind a pause is not waited for any longer
 const silentNames: Names = {
   addresses: () => new Promise(() => {}),
   mx: () => new Promise(() => {}),
+  srv: () => new Promise(() => {}),
   reverse: () => new Promise(() => {}),
   native: () => new Promise(() => {}),
 };

@@ -128,6 +128,7 @@ export interface TestRelay {
 const nobody: Names = {
   addresses: () => Promise.reject(new NameError("notFound", "no")),
   mx: () => Promise.reject(new NameError("notFound", "no")),
+  srv: () => Promise.reject(new NameError("notFound", "no")),
   reverse: () => Promise.reject(new NameError("notFound", "no")),
   native: () => Promise.reject(new NameError("notFound", "no")),
 };

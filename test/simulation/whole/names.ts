@@ -30,6 +30,7 @@ export function simulatedNames(world: World, process: SimulatedProcess): Names {
         mailHosts(name).map((exchange, index) => ({ preference: 10 * (index + 1), exchange })),
       ),
     addresses: (name, family) => ask(name, family === 4 ? addresses(name) : []),
+    srv: (name) => ask(name, []),
     reverse: (address) => ask(address, []),
     native: async (name) => (await ask(name, addresses(name))).map((address) => ({ address, family: 4 as const })),
   };
