@@ -90,6 +90,7 @@ function mailboxes(settings: Settings): Problem[] {
   if (domains === "") return [];
   const place = settings.at("mydestination") ?? { file: "", line: 0 };
   if (splitTransport(settings.value("local_transport"))[0] !== "local") return [];
+  if (settings.value("mailbox_transport") !== "" || settings.value("fallback_transport") !== "") return [];
   const text = `mail for ${domains} is not delivered into mailboxes here: a recipient there without an alias bounces`;
   return [{ ...place, text, remedy: "" }];
 }

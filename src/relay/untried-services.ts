@@ -48,8 +48,11 @@ export function unsupportedServices(services: readonly MasterService[]): Problem
 
 /** Parameters that name a transport, and what they are for. */
 const namingTransports = [
-  ...["default_transport", "relay_transport", "local_transport", "virtual_transport", "best_mx_transport"],
+  ...["default_transport", "relay_transport", "local_transport", "virtual_transport"],
+  ...["mailbox_transport", "fallback_transport", "best_mx_transport"],
 ] as const;
+
+const optional: ReadonlySet<string> = new Set(["mailbox_transport", "fallback_transport", "best_mx_transport"]);
 
 /** Parameters that lead to a transport that does not exist, or delivers nothing here. */
 export function deadTransports(
@@ -59,11 +62,11 @@ export function deadTransports(
 ): Problem[] {
   return namingTransports.flatMap((parameter) => {
     const [name] = splitTransport(settings.value(parameter));
+    if (name === "" && optional.has(parameter)) return [];
     const service = untried.get(name);
     if (transports.some((each) => each.name === name) || (service && service.kind !== "unavailable")) return [];
     // Mail for mydestination goes where its aliases lead; that is said elsewhere.
     if (parameter === "local_transport" && name === "local") return [];
-    if (parameter === "best_mx_transport" && name === "") return [];
     if (parameter === "virtual_transport" && settings.value("virtual_mailbox_domains").trim() === "") return [];
     const why = service?.why ?? (name === "" ? "it names no transport" : `master.cf has no service ${name}`);
     const place = settings.at(parameter) ?? { file: "", line: 0 };

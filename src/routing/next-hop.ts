@@ -25,6 +25,8 @@ export type NextHopConf = Pick<
   | "default_transport"
   | "relay_transport"
   | "local_transport"
+  | "mailbox_transport"
+  | "fallback_transport"
   | "virtual_transport"
   | "allow_min_user"
   | "show_user_unknown_table_name"
@@ -81,6 +83,14 @@ export class NextHops {
     return chain(this.#byClass(sender, resolved), (hop) =>
       chain(this.#overridden(resolved, hop), (found) => this.#unlessMoved(resolved, found)),
     );
+  }
+
+  /** Where what is left for the transport `local` goes; undefined where there is nobody for it. */
+  mailboxes(hop: NextHop): NextHop | undefined {
+    const { mailbox_transport, fallback_transport } = this.#conf;
+    if (mailbox_transport !== "") return parseTransport("mailbox_transport", mailbox_transport, hop.nexthop);
+    if (fallback_transport !== "") return parseTransport("fallback_transport", fallback_transport, hop.nexthop);
+    return undefined;
   }
 
   /** "User unknown in virtual alias table", or without the table's name. */

@@ -44,6 +44,16 @@ export const routingParams = {
     since: "0.1",
     doc: "The transport of mail for mydestination, once aliases have been followed. With local, what has no alias bounces, since there is no delivery into mailboxes; any other transport gets it.",
   }),
+  mailbox_transport: text({
+    default: "",
+    since: "0.1",
+    doc: "Where mail for mydestination goes that local_transport leaves to local, once aliases have been followed: a transport, or transport:nexthop, such as lmtp:unix:private/dovecot-lmtp. Empty: fallback_transport.",
+  }),
+  fallback_transport: text({
+    default: "",
+    since: "0.1",
+    doc: "The same for users that are not known, which without mailboxes are all that have no alias. Empty: their mail bounces.",
+  }),
   virtual_transport: text({
     default: "virtual",
     since: "0.1",

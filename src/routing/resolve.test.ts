@@ -166,6 +166,20 @@ test("over another local_transport the next server has the mailboxes, and aliase
   assert.equal(await router.refusal("", "nobody@here.example"), undefined);
 });
 
+test("what local would put into mailboxes goes to mailbox_transport, or to fallback_transport", async () => {
+  const tables = { "hash:/a": { root: "me@x.example", prog: '"|/bin/prog"', self: "self, copy@x.example" } };
+  const conf = { alias_maps: "hash:/a", fallback_transport: "smtp:[fallback.example]" };
+  assert.equal(await hop({ conf, tables }, "bob@here.example"), "smtp:[fallback.example]");
+  const both = { ...conf, mailbox_transport: "lmtp:unix:private/store" };
+  const router = testRouter({ conf: both, tables });
+  assert.equal(await hop({ conf: both, tables }, "bob@here.example"), "lmtp:unix:private/store");
+  assert.equal(await hop({ conf: both, tables }, "self@here.example"), "lmtp:unix:private/store");
+  assert.match(await hop({ conf: both, tables }, "prog@here.example"), /^error:5\.7\.1 alias "prog"/);
+  assert.equal((await router.canonical("root@here.example")).localName, "root");
+  assert.equal(await router.refusal("", "bob@here.example"), undefined);
+  assert.equal(await hop({ conf: { mailbox_transport: "store" } }, "a@here.example"), "store:mx.here.example");
+});
+
 test("mail for virtual mailbox domains takes virtual_transport, and its recipients can be listed", async () => {
   const options = {
     conf: {

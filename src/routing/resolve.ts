@@ -1,5 +1,6 @@
 import type { Values } from "../conf/param.ts";
 import type { globalParams } from "../conf/params.ts";
+import type { NextHop } from "../queue/delivery.ts";
 import { addressBytes } from "../rfc5321/ip.ts";
 import { splitAddress, unquoteLocal } from "../rfc5321/path.ts";
 import { type Answer, type Maps, noMaps } from "../table/maps.ts";
@@ -140,9 +141,10 @@ export class Router {
    */
   route(sender: string, recipient: string): Answer<Route> {
     return chain(this.#resolve(recipient), (resolved) =>
-      chain(this.#nextHops.find(sender, resolved), ({ hop, byClass }) => {
+      chain(this.#nextHops.find(sender, resolved), ({ hop: found, byClass }) => {
+        const hop = this.#afterAliases(resolved, found);
         const route = { hop, class: resolved.class };
-        if (!this.#hasAliases(resolved, hop.transport, byClass)) return route;
+        if (!this.#hasAliases(resolved, found.transport, byClass)) return route;
         return chain(this.#notDelivered(resolved.local, hop.transport), (text) =>
           text === undefined ? route : { ...route, hop: { transport: "error", nexthop: text } },
         );
@@ -184,7 +186,8 @@ export class Router {
           if (hop.transport === "error" || hop.transport === "retry") {
             return { kind: hop.transport, ...splitCode(hop.nexthop, hop.transport === "retry") };
           }
-          return listed.has(resolved.class) ? this.#unlisted(resolved, hop.transport) : undefined;
+          const { transport } = this.#afterAliases(resolved, hop);
+          return listed.has(resolved.class) ? this.#unlisted(resolved, transport) : undefined;
         });
       }),
     );
@@ -210,6 +213,11 @@ export class Router {
   #unknownLocal(local: string, transport: string): Answer<Refusal | undefined> {
     if (transport !== "local" || /^(?:postmaster|mailer-daemon|double-bounce)$/i.test(local)) return undefined;
     return chain(this.aliases.has(local), (known) => (known ? undefined : this.#unknown("local recipient")));
+  }
+
+  /** What `local` would put into mailboxes goes to the server that has them. */
+  #afterAliases({ class: kind }: Resolved, hop: NextHop): NextHop {
+    return kind === "local" && hop.transport === "local" ? (this.#nextHops.mailboxes(hop) ?? hop) : hop;
   }
 
   #unknown(kind: Exclude<Refusal["kind"], "error" | "retry">): Refusal {
