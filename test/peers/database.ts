@@ -87,7 +87,9 @@ function postgresProgram(program: string): string {
 }
 
 /** A PostgreSQL without passwords on its Unix socket (in its directory), with them over TCP. `sql` is run in database "mail". */
-export async function startPostgres(sql: string): Promise<RunningDatabase> {
+export async function startPostgres(
+  sql: string,
+): Promise<RunningDatabase & { sql(database: string, text: string): void }> {
   const running = await startDatabase({
     name: "postgresql",
     user: "postgres",
@@ -132,7 +134,7 @@ export async function startPostgres(sql: string): Promise<RunningDatabase> {
     await running.remove();
     throw error;
   }
-  return running;
+  return { ...running, sql: (database, text) => void psql(database, text) };
 }
 
 /** A MariaDB whose root has no password; its socket is `socket` in its directory. `sql` is run in database "mail". */
