@@ -32,6 +32,8 @@ export async function bundle(): Promise<{
     // Native code stays where npm has put it; the last one is wanted by "pg" where it is there.
     external: ["better-sqlite3", "koffi", "pg-native"],
     plugins: [sources(bytesOf), lateBuiltins],
+    // All packages are in the script: there is nothing to find. (src/table/mysql.ts asks.)
+    define: { "import.meta.resolve": "undefined" },
     // A script that is run with its compiled code has no import() of its own.
     supported: { "dynamic-import": false },
     banner: { js: "(function (exports, require, module, __filename, __dirname) {" },

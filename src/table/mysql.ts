@@ -40,9 +40,11 @@ export const mysql = databaseType("mysql", async (opening) => {
   );
 });
 
-/** mysql2 loads some of its code when it first needs it: when privileges are gone, it may not be able to. */
+/** mysql2 loads some of its code when it first needs it: when privileges are gone, it may not be able to. In a build, all is there. */
 function loadTheRest(): void {
-  const require = createRequire(import.meta.resolve("mysql2"));
+  const place: ((name: string) => string) | undefined = import.meta.resolve;
+  if (!place) return;
+  const require = createRequire(place("mysql2"));
   require("iconv-lite").encodingExists("utf8");
   require("./lib/commands/auth_switch.js");
 }
