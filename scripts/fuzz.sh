@@ -1,5 +1,5 @@
 #!/bin/sh
-# npm run fuzz [-- TYPE [COUNT [SEED]]]: damaged index files, a million of each type of table.
+# npm run fuzz [-- TARGET [COUNT [SEED]]]: odd inputs of tables, a million of each kind.
 . "$(dirname -- "$0")/install.sh"
 set -e
-exec "$node" fuzz/index-files.ts "$@"
+exec "$node" fuzz/tables.ts "$@"

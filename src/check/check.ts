@@ -10,6 +10,7 @@ import type { SmtpTransport } from "../relay/configuration.ts";
 import { splitAddress } from "../rfc5321/path.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { TableError } from "../table/table.ts";
+import { inspectBerkeleyTables } from "./berkeley-tables.ts";
 import { arranged, type Finding, finding, nowhere, statusOf } from "./finding.ts";
 import { inspectHost } from "./host.ts";
 import { inspectIdentity } from "./identity.ts";
@@ -50,6 +51,7 @@ type Inspection = (scene: Scene) => Promise<readonly Finding[]>;
 const inspections: readonly Inspection[] = [
   inspectWrittenValues,
   inspectTables,
+  inspectBerkeleyTables,
   inspectPasswordEntries,
   inspectLogins,
   inspectTlsSettings,

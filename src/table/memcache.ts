@@ -72,11 +72,7 @@ class Cache {
 
   async get(key: string): Promise<string | undefined> {
     const answer = await this.#tried(() => this.#value.ask(Buffer.from(`get ${key}\r\n`)));
-    const line = answer.subarray(0, answer.indexOf("\r\n"));
-    if (line.equals(endLine)) return undefined;
-    const value = answer.subarray(line.length + 2, line.length + 2 + dataLength(line));
-    if (!isUtf8(value)) throw new TableError("retry", "query error: the answer is not UTF-8");
-    return value.toString();
+    return valueIn(answer);
   }
 
   async set(key: string, value: string): Promise<void> {
@@ -110,6 +106,15 @@ class Cache {
 }
 
 const endLine = Buffer.from("END");
+
+/** The value in a whole answer. Throws TableError where it is no text. */
+export function valueIn(answer: Buffer): string | undefined {
+  const line = answer.subarray(0, answer.indexOf("\r\n"));
+  if (line.equals(endLine)) return undefined;
+  const value = answer.subarray(line.length + 2, line.length + 2 + dataLength(line));
+  if (!isUtf8(value)) throw new TableError("retry", "query error: the answer is not UTF-8");
+  return value.toString();
+}
 
 /** Throws Error where the line is none that announces a value. */
 function dataLength(line: Buffer): number {

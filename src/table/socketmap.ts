@@ -38,7 +38,8 @@ function openSocketmap(name: string, { network }: TableContext): ByteTable {
   };
 }
 
-function netstring(bytes: Buffer): { answer: Buffer; length: number } | undefined {
+/** An answer is a netstring. */
+export function netstring(bytes: Buffer): { answer: Buffer; length: number } | undefined {
   const [head, digits] = /^(\d{0,7})(?::|$)/.exec(bytes.subarray(0, 8).toString("latin1")) ?? [];
   if (head === undefined) throw new Error("the answer is not a netstring");
   if (!head.endsWith(":")) return undefined;
@@ -51,7 +52,8 @@ function netstring(bytes: Buffer): { answer: Buffer; length: number } | undefine
   return { answer: bytes.subarray(head.length, end), length: end + 1 };
 }
 
-function valueIn(answer: Buffer): Buffer | undefined {
+/** Throws TableError where the server cannot tell. */
+export function valueIn(answer: Buffer): Buffer | undefined {
   const space = answer.indexOf(0x20);
   const word = answer.subarray(0, space < 0 ? answer.length : space).toString("latin1");
   if (word === "OK") return space < 0 ? undefined : answer.subarray(space + 1);

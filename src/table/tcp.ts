@@ -33,7 +33,8 @@ function openTcp(name: string, { network }: TableContext): ByteTable {
   };
 }
 
-function line(bytes: Buffer): { answer: Buffer; length: number } | undefined {
+/** An answer is a line. */
+export function line(bytes: Buffer): { answer: Buffer; length: number } | undefined {
   const end = bytes.indexOf(0x0a);
   if (end > answerLimit_bytes || (end < 0 && bytes.length > answerLimit_bytes)) {
     throw new Error(`the answer is longer than ${answerLimit_bytes} bytes`);
@@ -41,7 +42,8 @@ function line(bytes: Buffer): { answer: Buffer; length: number } | undefined {
   return end < 0 ? undefined : { answer: bytes.subarray(0, end), length: end + 1 };
 }
 
-function valueIn(answer: string): Buffer | undefined {
+/** Throws TableError where the server cannot tell. */
+export function valueIn(answer: string): Buffer | undefined {
   const [, code = "", text = ""] = /^(\d)\d\d\s((?:[^%]|%[0-9a-f]{2})*)$/is.exec(answer) ?? [];
   if (code === "5") return undefined;
   if (code === "2") return unquoted(text);
