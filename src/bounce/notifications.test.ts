@@ -70,6 +70,7 @@ async function world(settings: Record<string, string> = {}) {
     log: log.as("bounce"),
     store,
     recipients: (address) => [{ address }],
+    addressField: (name, value) => [`${name}: ${value}`],
   };
   return { parts, store, log };
 }

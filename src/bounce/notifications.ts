@@ -10,6 +10,7 @@ import type { BounceConf } from "./params.ts";
 import { type Planned, plan } from "./plan.ts";
 import { closingLines, headerLines, type ReportFacts, reportLines } from "./report.ts";
 import type { Kind } from "./templates.ts";
+import { printable } from "./wrap.ts";
 
 /** What notifications are written with. */
 export interface BounceParts {
@@ -22,6 +23,8 @@ export interface BounceParts {
    * Throws or rejects where a table cannot tell.
    */
   readonly recipients: (address: string) => Answer<readonly { readonly address: string }[]>;
+  /** A header field of addresses as mail from this host has it, in lines. Throws or rejects as `recipients` does. */
+  readonly addressField: (name: string, value: string) => Answer<readonly string[]>;
 }
 
 /** What has happened to some recipients of a message. `body` is read for what comes back of the original. */
@@ -86,6 +89,8 @@ async function write(
     envelope,
     planned,
     to,
+    fromField: await parts.addressField("From", `Mail Delivery System <MAILER-DAEMON@${conf.myorigin}>`),
+    toField: await parts.addressField("To", printable(to, true)),
     id,
     messageId: messageId(id, conf.myhostname, now_ms),
     boundary: boundary(envelope.id, parts),

@@ -18,6 +18,9 @@ export interface ReportFacts {
   readonly planned: Planned;
   /** Where it goes, complete. */
   readonly to: string;
+  /** The fields From: and To:, in lines. */
+  readonly fromField: readonly string[];
+  readonly toField: readonly string[];
   readonly id: string;
   readonly messageId: string;
   readonly boundary: string;
@@ -28,16 +31,16 @@ export interface ReportFacts {
 }
 
 export function headerLines(facts: ReportFacts): string[] {
-  const { conf, envelope, planned, to, id, messageId, boundary, now_ms, zoneOffset_min } = facts;
+  const { conf, envelope, planned, fromField, toField, id, messageId, boundary, now_ms, zoneOffset_min } = facts;
   const { subject, postmasterSubject } = templates[planned.kind];
   const date = formatDate(now_ms, zoneOffset_min);
   return [
     `Received: by ${conf.myhostname} (${conf.mail_name})`,
     `\tid ${id}; ${date}`,
     `Date: ${date}`,
-    `From: Mail Delivery System <MAILER-DAEMON@${conf.myorigin}>`,
+    ...fromField,
     `Subject: ${planned.copy ? postmasterSubject : subject}`,
-    `To: ${printable(to, true)}`,
+    ...toField,
     `Auto-Submitted: ${planned.copy ? "auto-generated" : "auto-replied"}`,
     "MIME-Version: 1.0",
     "Content-Type: multipart/report; report-type=delivery-status;",

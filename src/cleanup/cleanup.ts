@@ -23,6 +23,8 @@ import type { NewEnvelope, Origin } from "../queue/message.ts";
 import { type BodyWriter, type NewMessage, QueueError, type QueueStore } from "../queue/store.ts";
 import { type Reply, reply } from "../rfc5321/reply.ts";
 import { DateText, formatDate } from "../rfc5322/date.ts";
+import { headerLines } from "../rfc5322/header-lines.ts";
+import { inBytes } from "../routing/address-fields.ts";
 import { chain } from "../routing/answer.ts";
 import type { Canonical } from "../routing/canonical.ts";
 import type { Router } from "../routing/resolve.ts";
@@ -109,6 +111,15 @@ export class Cleanup {
       myhostname: conf.myhostname,
       undisclosedHeader: conf.undisclosed_recipients_header,
     };
+  }
+
+  /** A header field of addresses as it is written in mail from this host, in lines. Throws, or rejects with, a TableError. */
+  addressField(name: string, value: string): Answer<readonly string[]> {
+    const bytes = inBytes(value);
+    return chain(this.#addresses.mapped.local.rewrite(name, bytes), (rewritten) => {
+      const written = headerLines(rewritten ?? `${name}: ${bytes}`, this.#rules.fieldLimit_bytes);
+      return written.toString().trimEnd().split("\r\n");
+    });
   }
 
   begin(input: CleanupInput): CleanupMessage {
@@ -439,7 +450,7 @@ export class CleanupMessage {
       return reply(451, "4.3.0", "Error: temporary lookup failure");
     }
     if (error instanceof ExpansionError) {
-      log.warning(`${id}: unreasonable alias ${error.message} -- message not accepted, try again later`);
+      log.warning(`${id}: unreasonable ${error.message} -- message not accepted, try again later`);
       return reply(451, "4.6.0", "Alias expansion error");
     }
     if (error instanceof QueueError) {

@@ -1,3 +1,4 @@
+import { chain } from "../routing/answer.ts";
 import type { Router } from "../routing/resolve.ts";
 import { ExpansionError } from "../routing/virtual-aliases.ts";
 import type { Answer } from "../table/maps.ts";
@@ -38,6 +39,12 @@ export function expandRecipient(router: Router, address: string, virtual = true)
     return [{ address: canonical.address, owner: undefined, aliased: false }];
   }
   return new Expansion(router, virtual).of(address);
+}
+
+/** What an address as it is written becomes: completed, and mapped before it is expanded. Fails as expandRecipient() does. */
+export function canonicalRecipients(router: Router, written: string): Answer<readonly Expanded[]> {
+  const completed = router.rewriter.rewrite(written);
+  return chain(router.canonicalMaps.envelope("envelope_recipient", completed), (each) => expandRecipient(router, each));
 }
 
 class Expansion {
@@ -84,7 +91,7 @@ class Expansion {
   #keep(address: string, owner: string | undefined, aliased: boolean): void {
     const once = `${address.toLowerCase()}\n${owner ?? ""}`;
     if (this.#found.has(once)) return;
-    if (this.#found.size >= most) throw new ExpansionError(`more than ${most} addresses`);
+    if (this.#found.size >= most) throw new ExpansionError(`alias expansion: more than ${most} addresses`);
     this.#found.set(once, { address, owner, aliased });
   }
 }

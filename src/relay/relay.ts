@@ -2,7 +2,7 @@ import { type BounceParts, notifications } from "../bounce/notifications.ts";
 import { Cleanup } from "../cleanup/cleanup.ts";
 import { contentRules } from "../cleanup/content-rules.ts";
 import { LocalClients } from "../cleanup/local-clients.ts";
-import { expandRecipient } from "../cleanup/recipients.ts";
+import { canonicalRecipients } from "../cleanup/recipients.ts";
 import type { Log } from "../log/log.ts";
 import { Pickup } from "../pickup/pickup.ts";
 import { Scheduler } from "../qmgr/scheduler.ts";
@@ -98,7 +98,8 @@ export class Relay {
       runtime,
       store,
       log: log.as("bounce"),
-      recipients: (address) => expandRecipient(this.#router, this.#router.rewriter.rewrite(address)),
+      recipients: (address) => canonicalRecipients(this.#router, address),
+      addressField: (name, value) => cleanup.addressField(name, value),
     };
     this.#space = new FreeSpace({ ...runtime, log }, parts.queueDirectory, () => store.reusableSpace(), conf);
     const submission: SubmissionParts = {

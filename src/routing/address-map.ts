@@ -4,7 +4,7 @@ import { writtenText } from "../rfc5322/tokens.ts";
 import type { Answer, Maps } from "../table/maps.ts";
 import { TableError } from "../table/table.ts";
 import { chain } from "./answer.ts";
-import { type AddressSearch, findAddress } from "./find-address.ts";
+import { type AddressSearch, type FoundAddress, findAddress } from "./find-address.ts";
 import type { Rewriter } from "./rewrite.ts";
 
 export interface AddressMapOptions {
@@ -38,8 +38,7 @@ export class AddressMap {
   }
 
   has(address: string): Answer<boolean> {
-    const { maps, search } = this.#options;
-    return maps.empty ? false : chain(findAddress(maps, address, search, false), (found) => found !== undefined);
+    return this.#options.maps.empty ? false : chain(this.#lookUp(address), (found) => found !== undefined);
   }
 
   /**
@@ -47,9 +46,9 @@ export class AddressMap {
    * TableError, also where an entry holds no address.
    */
   find(address: string): Answer<readonly string[] | undefined> {
-    const { title, maps, search, propagate } = this.#options;
+    const { title, maps, propagate } = this.#options;
     if (maps.empty) return undefined;
-    return chain(findAddress(maps, address, search, false), (found) => {
+    return chain(this.#lookUp(address), (found) => {
       if (!found) return undefined;
       const { value, extension } = found;
       const list = value.startsWith("@") ? inDomain(address, extension, value) : value;
@@ -57,6 +56,11 @@ export class AddressMap {
       if (addresses.length > 0) return addresses;
       throw new TableError("config", `${title} lookup of ${address} returns non-address result "${value}"`);
     });
+  }
+
+  #lookUp(address: string): Answer<FoundAddress | undefined> {
+    const { title, maps, search } = this.#options;
+    return withTitle(title, address, () => findAddress(maps, address, search, false));
   }
 
   #addresses(list: string, extension: string): string[] {
@@ -68,6 +72,20 @@ export class AddressMap {
       addresses.push(withExtension(canonical, extension));
     }
     return addresses;
+  }
+}
+
+/** A look-up whose failure says, in Postfix's words, which parameter's tables could not tell of which address. */
+export function withTitle<T>(title: string, address: string, ask: () => Answer<T>): Answer<T> {
+  const explained = (error: unknown): never => {
+    if (!(error instanceof TableError)) throw error;
+    throw new TableError(error.kind, `${title} map lookup problem for ${address}: ${error.message}`);
+  };
+  try {
+    const answer = ask();
+    return answer instanceof Promise ? answer.catch(explained) : answer;
+  } catch (error) {
+    return explained(error);
   }
 }
 

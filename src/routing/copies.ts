@@ -1,5 +1,6 @@
 import { quoteAddress } from "../rfc5322/quoting.ts";
 import type { Answer, Maps } from "../table/maps.ts";
+import { withTitle } from "./address-map.ts";
 import { chain } from "./answer.ts";
 import { type AddressSearch, findAddress } from "./find-address.ts";
 
@@ -32,16 +33,17 @@ export class Copies {
   }
 
   ofSender(sender: string): Answer<string | undefined> {
-    return this.#find(this.#options.sender, sender);
+    return this.#find("sender_bcc_maps", this.#options.sender, sender);
   }
 
   ofRecipient(recipient: string): Answer<string | undefined> {
-    return this.#find(this.#options.recipient, recipient);
+    return this.#find("recipient_bcc_maps", this.#options.recipient, recipient);
   }
 
   /** What a table gives is one address as it stands, even with commas in it. */
-  #find(maps: Maps, address: string): Answer<string | undefined> {
+  #find(title: string, maps: Maps, address: string): Answer<string | undefined> {
     if (maps.empty || address === "") return undefined;
-    return chain(findAddress(maps, address, this.#options.search), (found) => found && quoteAddress(found.value));
+    const found = withTitle(title, address, () => findAddress(maps, address, this.#options.search));
+    return chain(found, (entry) => entry && quoteAddress(entry.value));
   }
 }

@@ -41,20 +41,22 @@ export class VirtualAliases {
     const addresses = [address];
     const settled = new Set<string>();
     for (let index = 0; index < addresses.length; index++) {
-      if (addresses.length > expansionLimit) throw new ExpansionError(`expansion size for ${address}`);
+      if (addresses.length > expansionLimit) throw new ExpansionError(`${map.title} map expansion size for ${address}`);
       for (let steps = 0; ; steps++) {
         const current = addresses[index] as string;
         if (settled.has(current.toLowerCase())) break;
-        if (steps >= recursionLimit) throw new ExpansionError(`nesting for ${address}`);
+        if (steps >= recursionLimit) throw new ExpansionError(`${map.title} map nesting for ${address}`);
         const [first, ...others] = (await map.find(current)) ?? [];
         if (first === undefined) break;
         for (const each of [first, ...others]) {
-          if (each.length > addressLengthLimit) throw new ExpansionError(`result for ${address}`);
+          if (each.length > addressLengthLimit)
+            throw new ExpansionError(`${map.title} result ${each.slice(0, 300)}...`);
           if (each.toLowerCase() === current.toLowerCase()) settled.add(current.toLowerCase());
         }
         addresses[index] = first;
         addresses.push(...others);
-        if (addresses.length > expansionLimit) throw new ExpansionError(`expansion size for ${address}`);
+        if (addresses.length > expansionLimit)
+          throw new ExpansionError(`${map.title} map expansion size for ${address}`);
       }
     }
     return addresses;

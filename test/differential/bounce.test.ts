@@ -146,6 +146,7 @@ async function ours(each: Case): Promise<Taken[]> {
     log: log.as("bounce"),
     store,
     recipients: (address: string) => [{ address }],
+    addressField: (name: string, value: string) => [`${name}: ${value}`],
   };
   const body = { chunk: async (index: number) => (index === 0 ? bytes : undefined) };
   const results = envelope.recipients.map(({ address }, index) => resultOf(index, address));

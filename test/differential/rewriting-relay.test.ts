@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type GivenMessage, throughRelay } from "../lab/cleanup-pair.ts";
+import { type GivenMessage, sendTo, throughRelay } from "../lab/cleanup-pair.ts";
 import { startCollector } from "../lab/collector.ts";
 import { missing } from "../peers/place.ts";
 import { startPostern } from "../peers/postern.ts";
@@ -13,7 +13,7 @@ import { generatedMessages } from "./rewriting-cases.ts";
 
 const files = {
   "etc/canonical": "bob@here.example robert@there.example\n@old.example @x.example\ncarol carol.smith\n",
-  "etc/sender": "dave@x.example dave@sender.example\n",
+  "etc/sender": "dave@x.example dave@sender.example\nMAILER-DAEMON@here.example bounces@there.example\n",
   "etc/recipient": "eve eve@host.here.example\n",
   "etc/virtual": "many@x.example m1@v.example, carol+v, m3@v.example\n",
   "etc/copies": "dave@sender.example copy@x.example\neve@here.example copies\n",
@@ -57,7 +57,8 @@ const named: readonly GivenMessage[] = [
 ];
 
 test("the same envelopes and texts reach the next server", { skip: missing("postfix") ?? false }, async (context) => {
-  const collector = await startCollector();
+  const refused = "<refused@bounce.example>";
+  const collector = await startCollector((recipient) => (recipient.includes(refused) ? "550 5.1.1 no" : undefined));
   context.after(() => collector.stop());
   const mainCf = parameters(collector.port);
   const postfix = await startPostfix({ mainCf, files });
@@ -67,5 +68,23 @@ test("the same envelopes and texts reach the next server", { skip: missing("post
   const messages = [...named, ...generatedMessages(77, 60)];
   const theirs = await throughRelay(postfix.port, collector, messages, postfix.log);
   const ours = await throughRelay(postern.port, collector, messages, () => postern.log());
+  assert.ok(theirs.every(({ text }) => text !== ""));
   for (const [index, given] of messages.entries()) assert.deepEqual(ours[index], theirs[index], JSON.stringify(given));
+  // A notification is written to addresses that are rewritten, too.
+  const bounced = async (port: number, name: string, log: () => string) => {
+    const text = `X-Bounced: ${name}\r\n\r\nbody\r\n`;
+    await sendTo(port, { client: "near", sender: "bob", to: ["refused@bounce.example"], text });
+    const { rcpt, text: notice } = await collector.find(
+      `a notification of ${name}\n${log().slice(-2000)}`,
+      ({ mail, text }) => mail.startsWith("<>") && text.includes(`X-Bounced: ${name}`),
+    );
+    return {
+      rcpt: rcpt.map((each) => each.split(" ")[0]),
+      fields: notice.match(/^(?:From|To): .*(?:\r\n[\t ].*)*/gm)?.slice(0, 2),
+    };
+  };
+  assert.deepEqual(
+    await bounced(postern.port, "postern", () => postern.log()),
+    await bounced(postfix.port, "postfix", postfix.log),
+  );
 });

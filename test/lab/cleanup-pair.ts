@@ -144,6 +144,14 @@ export async function throughRelay(
   });
 }
 
+/** One message to a relay on 127.0.0.1: the last reply. */
+export async function sendTo(port: number, message: GivenMessage): Promise<string> {
+  const session = await Session.open(port, addresses[message.client]);
+  const reply = await session.send(message);
+  session.end();
+  return reply;
+}
+
 let runs = 0;
 
 const mark = "X-Case-Number";
