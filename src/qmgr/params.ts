@@ -114,6 +114,12 @@ export const qmgrParams = {
     since: "0.1",
     doc: "How long a message on its way in may be made to wait, before it is acknowledged, while there are four fifths of qmgr_message_active_limit in memory; it waits no longer once a message has gone out for it. 0 for not at all.",
   }),
+  transport_retry_time: time({
+    default: "60s",
+    min: 1,
+    since: "0.1",
+    doc: "The least time between two warnings that a transport does not exist. Its mail is put off each time that it falls due.",
+  }),
   defer_transports: list({
     default: "",
     since: "0.1",

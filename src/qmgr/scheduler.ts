@@ -76,6 +76,7 @@ export class Scheduler {
       services: options.untried ?? builtInUntried,
       transports: options.transports,
       softBounce: conf.soft_bounce,
+      sayAgain_ms: conf.transport_retry_time * 1000,
       clock,
       log,
     });

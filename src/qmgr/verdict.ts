@@ -34,12 +34,12 @@ interface UntriedOptions {
   readonly services: ReadonlyMap<string, Untried>;
   readonly transports: { has(name: string): boolean };
   readonly softBounce: boolean;
+  /** How often it is said that a transport does not exist: transport_retry_time. */
+  readonly sayAgain_ms: number;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-/** How often it is said that a transport does not exist. */
-const sayAgain_ms = 60_000;
 const mostNames = 1000;
 
 /** Which next hops lead to nobody, and what becomes of mail for them. */
@@ -90,7 +90,7 @@ export class UntriedHops {
     const now_ms = this.#options.clock.monotonic();
     if ((this.#silentUntil_ms.get(transport) ?? 0) > now_ms) return;
     if (this.#silentUntil_ms.size >= mostNames) this.#silentUntil_ms.clear();
-    this.#silentUntil_ms.set(transport, now_ms + sayAgain_ms);
+    this.#silentUntil_ms.set(transport, now_ms + this.#options.sayAgain_ms);
     this.#options.log.warning(`connect to transport private/${transport}: No such file or directory`);
   }
 }

@@ -208,6 +208,11 @@ export const routingParams = {
     since: "0.1",
     doc: "Take an address that ends in @ without a domain for a local one.",
   }),
+  resolve_numeric_domain: bool({
+    default: "no",
+    since: "0.1",
+    doc: "Take user@192.0.2.1 for user@[192.0.2.1]. With no, it is no address.",
+  }),
   parent_domain_matches_subdomains: list({
     default:
       "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,qmqpd_authorized_clients,relay_domains,smtpd_access_maps",

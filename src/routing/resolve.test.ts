@@ -166,6 +166,21 @@ test("over another local_transport the next server has the mailboxes, and aliase
   assert.equal(await router.refusal("", "nobody@here.example"), undefined);
 });
 
+test("where nothing is delivered locally aliases are taken all the same, and the rest is refused in the given words", async () => {
+  const router = testRouter({
+    conf: { local_transport: "error:5.1.1 no mailboxes here", alias_maps: "hash:/a" },
+    tables: { "hash:/a": { root: "me@x.example" } },
+  });
+  assert.equal(await router.refusal("", "root@here.example"), undefined);
+  assert.equal((await router.canonical("root@here.example")).localName, "root");
+  assert.deepEqual(await router.refusal("", "bob@here.example"), {
+    kind: "error",
+    dsn: "5.1.1",
+    text: "no mailboxes here",
+  });
+  assert.equal((await router.route("", "bob@here.example")).hop.nexthop, "5.1.1 no mailboxes here");
+});
+
 test("what local would put into mailboxes goes to mailbox_transport, or to fallback_transport", async () => {
   const tables = { "hash:/a": { root: "me@x.example", prog: '"|/bin/prog"', self: "self, copy@x.example" } };
   const conf = { alias_maps: "hash:/a", fallback_transport: "smtp:[fallback.example]" };

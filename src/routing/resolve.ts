@@ -181,10 +181,12 @@ export class Router {
     return chain(this.#resolve(address), (resolved) =>
       chain(this.#isMapped(resolved.address), (mapped) => {
         if (mapped) return undefined;
-        return chain(this.#nextHops.find(sender, resolved), ({ hop }) => {
+        return chain(this.#nextHops.find(sender, resolved), ({ hop, byClass }) => {
           if (resolved.class === "virtual") return this.#unknown("virtual alias");
           if (hop.transport === "error" || hop.transport === "retry") {
-            return { kind: hop.transport, ...splitCode(hop.nexthop, hop.transport === "retry") };
+            const refusal: Refusal = { kind: hop.transport, ...splitCode(hop.nexthop, hop.transport === "retry") };
+            if (!this.#hasAliases(resolved, hop.transport, byClass)) return refusal;
+            return chain(this.aliases.has(resolved.local), (known) => (known ? undefined : refusal));
           }
           const { transport } = this.#afterAliases(resolved, hop);
           return listed.has(resolved.class) ? this.#unlisted(resolved, transport) : undefined;
@@ -267,7 +269,12 @@ export class Router {
     return undefined;
   }
 
-  #elsewhere(local: string, domain: string): Answer<Resolved> {
+  #elsewhere(local: string, written: string): Answer<Resolved> {
+    const numeric = this.#conf.resolve_numeric_domain && addressBytes(written) !== undefined;
+    const domain = numeric ? `[${written}]` : written;
+    if (numeric && this.#isOwnLiteral(domain)) {
+      return { address: `${local}@${domain}`, local, domain, class: "local", routed: /[@%!]/.test(local) };
+    }
     const address = `${local}@${domain}`;
     const routed = /[@%!]/.test(local);
     return chain(this.#virtual.match(domain), (virtual) => {

@@ -180,6 +180,11 @@ const named: Readonly<Record<string, Case>> = {
       ],
     ),
   },
+  "numeric domains": {
+    conf: { resolve_numeric_domain: "yes", transport_maps: table("t") },
+    tables: { t: "[192.0.2.9] literal:\n192.0.2.9 bare:\n" },
+    questions: to("a@192.0.2.9", "a@[192.0.2.9]", "a@127.0.0.1", "a%b.example@127.0.0.1", "a@1.2.3", "a@1.2.3.256"),
+  },
   "hyphens, extensions and special names": {
     conf: { transport_maps: table("t"), recipient_delimiter: "-", allow_min_user: "yes" },
     tables: { t: "owner@b.example wrong:\nlist@b.example list:\npostmaster@b.example pm:\n" },
@@ -437,6 +442,7 @@ test("mail that nobody is asked about ends in the same way, in the same words", 
       services,
       transports: new Map(),
       softBounce: false,
+      sayAgain_ms: 60_000,
       clock: realClock,
       log: memoryLog(),
     });
