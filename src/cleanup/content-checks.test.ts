@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { defaults } from "../conf/defaults.ts";
 import { globalParams } from "../conf/params.ts";
+import { contentParams } from "../content/params.ts";
 import { memoryLog } from "../log/log.ts";
 import type { NewEnvelope } from "../queue/message.ts";
 import { type TestRouterOptions, testRouter } from "../routing/test-router.ts";
@@ -29,8 +30,9 @@ async function checked(given: Given) {
   const conf = {
     ...defaults(globalParams, written),
     ...defaults(cleanupParams, written),
+    ...defaults(contentParams),
     empty_address_recipient: "MAILER-DAEMON",
-  } as CleanupConf;
+  };
   const says = given.says ?? {};
   const maps = (references: readonly string[]) =>
     new Maps(
@@ -43,7 +45,14 @@ async function checked(given: Given) {
   const log = memoryLog();
   const store = { nextId: () => "NEW", beginBody: () => assert.fail("these messages are small") };
   const content = contentRules(conf, maps);
-  const cleanup = new Cleanup({ conf, router: testRouter(given), store, clock: new ManualClock(), log, content });
+  const cleanup = new Cleanup({
+    conf: conf as CleanupConf,
+    router: testRouter(given),
+    store,
+    clock: new ManualClock(),
+    log,
+    content,
+  });
   const message = cleanup.begin({
     ...{ id: "4ABC", arrival_ms: 0, sender: "me@client.example", local: false, smtputf8: false },
     ...{ envid: undefined, ret: undefined },
@@ -65,7 +74,7 @@ const header = { header_checks: "test:h" };
 const always = (answer: string) => ({ "test:h": (key: string) => (key.startsWith("Subject") ? answer : undefined) });
 
 test("nothing configured is nothing to do", () => {
-  const conf = { ...defaults(globalParams), ...defaults(cleanupParams) };
+  const conf = { ...defaults(globalParams), ...defaults(cleanupParams), ...defaults(contentParams) };
   assert.equal(
     contentRules(conf, () => new Maps([])),
     undefined,

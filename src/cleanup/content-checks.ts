@@ -7,7 +7,7 @@
  *  2. After REJECT, DISCARD, REDIRECT and PASS no table is asked any more.
  *  3. A table that cannot tell refuses the message for now; so does REJECT with 4.x.x.
  */
-import { type CheckAnswer, type CheckedThing, parseAnswer, shown, unusable } from "../content/action.ts";
+import { type CheckAnswer, type CheckedThing, emptyAnswer, parseAnswer, shown, unusable } from "../content/action.ts";
 import type { ContentField, ContentLine, ContentVisitor } from "../content/content-reader.ts";
 import type { MimeProblem } from "../content/mime-structure.ts";
 import type { Log } from "../log/log.ts";
@@ -131,7 +131,7 @@ export class ContentChecks implements ContentVisitor {
       return this.#cannotTell(error, checks);
     }
     const told = (value: Buffer | undefined): Answer<void> =>
-      value?.length === 0 ? this.#cannotTell(emptyAnswer(checks, key), checks) : done(value);
+      value?.length === 0 ? this.#cannotTell(emptyAnswer(checks.parameter, key), checks) : done(value);
     if (!(answer instanceof Promise)) return told(answer);
     return answer.then(told, (error: unknown) => this.#cannotTell(error, checks));
   }
@@ -276,12 +276,6 @@ export class ContentChecks implements ContentVisitor {
     }
     return strip && text.some((byte) => strip.has(byte)) ? (text.filter((byte) => !strip.has(byte)) as Buffer) : text;
   }
-}
-
-/** Somebody meant something by it; what, we cannot know. */
-export function emptyAnswer({ parameter }: Pick<CheckMaps, "parameter">, key: Buffer): TableError {
-  const first = `${parameter} lookup of ${shown(key)} returns an empty string result`;
-  return new TableError("config", `${first}\n${parameter} should return NO RESULT in case of NOT FOUND`);
 }
 
 const textOf = (kind: MimeProblem): string => problemTexts.find(([each]) => each === kind)?.[1] ?? kind;

@@ -1,6 +1,7 @@
 import type { Values } from "../conf/param.ts";
 import type { ContentLimits } from "../content/content-reader.ts";
 import type { MimeProblem } from "../content/mime-structure.ts";
+import type { contentParams } from "../content/params.ts";
 import type { Maps } from "../table/maps.ts";
 import type { cleanupParams } from "./params.ts";
 
@@ -28,7 +29,7 @@ export interface ContentRules {
   readonly watch: ReadonlySet<MimeProblem>;
 }
 
-export type ContentConf = Values<typeof cleanupParams> & {
+export type ContentConf = Values<typeof cleanupParams & typeof contentParams> & {
   readonly header_size_limit: number;
   readonly line_length_limit: number;
 };

@@ -82,18 +82,6 @@ export const cleanupParams = {
     since: "0.1",
     doc: "Take everything behind a message's own header for text: headers of parts are then checked with body_checks.",
   }),
-  mime_nesting_limit: int({
-    default: "100",
-    min: 1,
-    since: "0.1",
-    doc: "How deep multipart messages may be nested; deeper ones are refused where headers are checked.",
-  }),
-  mime_boundary_length_limit: int({
-    default: "2048",
-    min: 1,
-    since: "0.1",
-    doc: "How many bytes of a MIME boundary are compared.",
-  }),
   message_strip_characters: text({
     default: "",
     since: "0.1",

@@ -1,4 +1,5 @@
 import { beginOfField } from "../rfc5322/header.ts";
+import { TableError } from "../table/table.ts";
 
 /**
  * What a table says to a header or a line of text (header_checks(5)): a word in any case, and what follows
@@ -38,4 +39,10 @@ export function shown(text: string | Buffer, most_bytes: number = Number.MAX_SAF
     .subarray(0, most_bytes)
     .toString()
     .replace(/[\x00-\x1f\x7f\ufffd]/g, "?");
+}
+
+/** A table answers with nothing: somebody means something by it; what, we cannot know. */
+export function emptyAnswer(parameter: string, key: Buffer): TableError {
+  const first = `${parameter} lookup of ${shown(key)} returns an empty string result`;
+  return new TableError("config", `${first}\n${parameter} should return NO RESULT in case of NOT FOUND`);
 }

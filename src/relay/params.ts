@@ -2,6 +2,7 @@ import { bounceParams } from "../bounce/params.ts";
 import { cleanupParams } from "../cleanup/params.ts";
 import type { Params, Values } from "../conf/param.ts";
 import { globalParams } from "../conf/params.ts";
+import { contentParams } from "../content/params.ts";
 import { dnsParams } from "../dns/params.ts";
 import { pickupParams } from "../pickup/params.ts";
 import { qmgrParams } from "../qmgr/params.ts";
@@ -18,6 +19,7 @@ export const relayParams = {
   ...globalParams,
   ...bounceParams,
   ...cleanupParams,
+  ...contentParams,
   ...dnsParams,
   ...pickupParams,
   ...qmgrParams,

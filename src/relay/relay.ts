@@ -19,6 +19,7 @@ import { findAccountById } from "../runtime/accounts.ts";
 import type { Connection, Listener } from "../runtime/net.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { SmtpClient } from "../smtp/client.ts";
+import { outgoingRules } from "../smtp/content-filter.ts";
 import { ClientLimits } from "../smtpd/limits.ts";
 import type { RecipientFacts, SmtpdPorts } from "../smtpd/ports.ts";
 import { SmtpServer } from "../smtpd/server.ts";
@@ -352,6 +353,7 @@ export class Relay {
       discardMaps: materials.tables.maps(conf.smtp_discard_ehlo_keyword_address_maps),
       generic: this.#router.addressMap("smtp_generic_maps", conf.smtp_generic_maps, "generic"),
       filter: material.filter,
+      checks: outgoingRules(conf, materials.tables.maps),
       policies: new TlsPolicies(conf, materials.tables.maps(conf.smtp_tls_policy_maps), own),
       authorities: material.authorities,
       self,

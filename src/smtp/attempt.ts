@@ -13,6 +13,7 @@ import type { Log } from "../log/log.ts";
 import type { PassTo } from "../queue/delivery.ts";
 import type { Answer } from "../table/maps.ts";
 import type { InvalidPolicy, TlsPolicy } from "../tls/policy.ts";
+import { ContentFilter } from "./content-filter.ts";
 import { type Credentials, findCredentials } from "./credentials.ts";
 import { compose, conclude, logRemarks, type Message, mayPass, obstacle, placeOf, send } from "./exchange.ts";
 import { type Failure, isTemporary, ownFailure } from "./failure.ts";
@@ -338,14 +339,16 @@ export class Attempt {
       return "done";
     }
     const kept = session.uses > 0;
-    const end = await send(session, composed.job, limits);
+    const { id } = this.#message.request.envelope;
+    const filter = parts.checks && new ContentFilter(parts.checks, id, log);
+    const end = await send(session, filter ? { ...composed.job, filter } : composed.job, limits);
     if (kept && isStale(end)) {
       session.quit();
       return "stale";
     }
     const place: Place = placeOf(session, connected_ms);
     const last = mayPass(end, parts.conf.soft_bounce) ? await final() : true;
-    logRemarks(end, session, this.#message.request.envelope.id, parts.conf, log);
+    logRemarks(end, session, id, parts.conf, log);
     conclude(end, composed.targets, session, this.#ledger, last, place);
     this.#putAway(session, end);
     return end.broken ? "broken" : "done";

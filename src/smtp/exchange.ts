@@ -145,6 +145,7 @@ function refusal(settled: Settled, session: Session): Failure {
 
 function broken({ why, stage }: NonNullable<TransferEnd["broken"]>, server: string): Failure {
   if (why === "unreadable") return ownFailure("4.3.0", "unreadable mail queue entry", "message");
+  if (why === "unchecked") return ownFailure("4.3.0", `local data error while talking to ${server}`);
   const { dsn, reason } = breakText(why, server, stage);
   return ownFailure(dsn, reason);
 }
@@ -153,5 +154,9 @@ function broken({ why, stage }: NonNullable<TransferEnd["broken"]>, server: stri
 export function logRemarks(end: TransferEnd, session: Session, id: string, conf: SmtpConf, log: Log): void {
   for (const line of end.junk)
     log.warning(`${id}: non-ESMTP response from ${session.relay}: ${session.mask(line).slice(0, 100)}`);
+  if (end.checkError !== undefined) {
+    for (const line of end.checkError.split("\n")) log.warning(line);
+    log.warning(`${id}: smtp header or body checks lookup error`);
+  }
   if (end.folded) log.info(`${id}: breaking line > ${conf.smtp_line_length_limit} bytes with <CR><LF>SPACE`);
 }

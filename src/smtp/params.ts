@@ -133,6 +133,26 @@ export const smtpParams = {
     since: "0.1",
     doc: "The longest line of a message, in bytes without the line end. Longer ones are broken with CRLF and a space; 0 leaves them alone.",
   }),
+  smtp_header_checks: tables({
+    default: "",
+    since: "0.1",
+    doc: "Like header_checks, for mail on its way out, with the answers DUNNO, IGNORE, INFO, PREPEND, REPLACE, STRIP and WARN. What is in the queue stays as it is. A table that cannot tell defers the message.",
+  }),
+  smtp_mime_header_checks: tables({
+    default: "",
+    since: "0.1",
+    doc: "The same for MIME headers and the headers of parts, as mime_header_checks.",
+  }),
+  smtp_nested_header_checks: tables({
+    default: "",
+    since: "0.1",
+    doc: "The same for the headers of messages inside a message.",
+  }),
+  smtp_body_checks: tables({
+    default: "",
+    since: "0.1",
+    doc: "The same for the lines of text, all of them.",
+  }),
   smtp_quote_rfc821_envelope: bool({
     default: "yes",
     since: "0.1",

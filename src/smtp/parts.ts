@@ -1,5 +1,6 @@
 import type { Values } from "../conf/param.ts";
 import type { globalParams } from "../conf/params.ts";
+import type { contentParams } from "../content/params.ts";
 import type { dnsParams } from "../dns/params.ts";
 import type { Log } from "../log/log.ts";
 import type { AddressMap } from "../routing/address-map.ts";
@@ -8,12 +9,14 @@ import type { MechanismFilter } from "../sasl/filter.ts";
 import type { Maps } from "../table/maps.ts";
 import type { tlsParams } from "../tls/params.ts";
 import type { TlsPolicies } from "../tls/policy.ts";
+import type { OutgoingRules } from "./content-filter.ts";
 import type { smtpParams } from "./params.ts";
 
 export type SmtpConf = Values<
   typeof smtpParams &
     typeof tlsParams &
     typeof dnsParams &
+    typeof contentParams &
     Pick<
       typeof globalParams,
       | "myhostname"
@@ -22,6 +25,8 @@ export type SmtpConf = Values<
       | "soft_bounce"
       | "recipient_delimiter"
       | "delay_logging_resolution_limit"
+      | "header_size_limit"
+      | "line_length_limit"
     >
 >;
 
@@ -42,6 +47,8 @@ export interface SmtpParts {
   readonly generic?: AddressMap;
   /** smtp_sasl_mechanism_filter, compiled */
   readonly filter: MechanismFilter;
+  /** smtp_header_checks and its like; undefined where there are none. */
+  readonly checks?: OutgoingRules | undefined;
   /** smtp_tls_policy_maps and main.cf */
   readonly policies: TlsPolicies;
   /** PEM texts, as loadAuthorities() gives them */

@@ -9,7 +9,9 @@
  */
 import type { BodyReader } from "../queue/message.ts";
 import type { ServerReply } from "../rfc5321/reply-parser.ts";
+import { TableError } from "../table/table.ts";
 import { BodyEncoder } from "./body.ts";
+import type { ContentFilter } from "./content-filter.ts";
 import type { Listener } from "./dialogue.ts";
 import { Downgrade } from "./downgrade.ts";
 import type { Session } from "./session.ts";
@@ -40,14 +42,24 @@ export interface TransferJob {
   readonly downgrade: boolean;
   /** LMTP: the final dot is answered for each recipient. */
   readonly eachAtEnd: boolean;
+  /** What header and body checks make of it, after that; undefined where there are none. */
+  readonly filter?: ContentFilter | undefined;
   /** Say QUIT as soon as it is safe. */
   readonly last: boolean;
 }
 
+/**
+ * unreadable   the queue does not give the body
+ * unchecked    a table of content checks cannot tell
+ */
+export type Unsendable = "unreadable" | "unchecked";
+
 export interface TransferEnd {
+  /** What a table said that could not tell. */
+  readonly checkError?: string | undefined;
   readonly settled: readonly Settled[];
   /** It broke off: the connection is dead, and who is not settled is not delivered to (or, at the dot, perhaps is). */
-  readonly broken: { readonly why: Break | "unreadable"; readonly stage: Stage } | undefined;
+  readonly broken: { readonly why: Break | Unsendable; readonly stage: Stage } | undefined;
   /** The server has answered something. */
   readonly answered: boolean;
   readonly resetDue: boolean;
@@ -81,6 +93,7 @@ class Transfer implements Listener {
   #over = false;
   #quit = false;
   #folded = false;
+  #checkError: string | undefined;
   /** Body bytes are still to be written, or to be taken by the kernel. */
   #sending = false;
   #drained: (() => void) | undefined;
@@ -150,7 +163,7 @@ class Transfer implements Listener {
     this.#end({ why, stage: this.#stage });
   }
 
-  #break(why: Break | "unreadable"): void {
+  #break(why: Break | Unsendable): void {
     if (this.#over) return;
     this.#session.facts.dialogue.destroy();
     this.#end({ why, stage: this.#stage });
@@ -204,10 +217,10 @@ class Transfer implements Listener {
   }
 
   #sendBody(): void {
-    const { first, more, downgrade } = this.#job;
-    if (more || downgrade) {
-      // Only reading the body can throw here; what was read before is of no use without the rest.
-      this.#sendLarge().catch(() => this.#break("unreadable"));
+    const { first, more, downgrade, filter } = this.#job;
+    if (more || downgrade || filter) {
+      // Only reading and checking the body can throw here; what was read before is of no use without the rest.
+      this.#sendLarge().catch((error: unknown) => this.#cannotSend(error));
       return;
     }
     const encoder = new BodyEncoder(this.#limits.lineLength_bytes);
@@ -221,13 +234,19 @@ class Transfer implements Listener {
     this.#drained = () => this.#sent();
   }
 
+  #cannotSend(error: unknown): void {
+    const unchecked = this.#job.filter !== undefined && error instanceof TableError;
+    if (unchecked) this.#checkError = error.message;
+    this.#break(unchecked ? "unchecked" : "unreadable");
+  }
+
   #sent(): void {
     this.#sending = false;
     this.#await("dot");
   }
 
   async #sendLarge(): Promise<void> {
-    const { first, more, size_bytes, body, downgrade } = this.#job;
+    const { first, more, size_bytes, body, downgrade, filter } = this.#job;
     const encoder = new BodyEncoder(this.#limits.lineLength_bytes);
     const converter = downgrade ? new Downgrade() : undefined;
     this.#sending = true;
@@ -238,9 +257,11 @@ class Transfer implements Listener {
       const chunk = index === 0 ? first : more ? await body.chunk(index) : undefined;
       if (this.#over) return;
       read_bytes += chunk?.length ?? 0;
-      const bytes = chunk ?? converter?.end();
+      const converted = chunk && converter ? converter.push(chunk) : (chunk ?? converter?.end());
+      const bytes = filter ? await filtered(filter, converted, chunk === undefined) : converted;
+      if (this.#over) return;
       if (bytes) {
-        budget_s = await this.#sendChunk(encoder.push(chunk && converter ? converter.push(chunk) : bytes), budget_s);
+        budget_s = await this.#sendChunk(encoder.push(bytes), budget_s);
         if (this.#over) return;
       }
       if (chunk === undefined) break;
@@ -282,7 +303,13 @@ class Transfer implements Listener {
       resetDue: this.#machine.resetDue,
       quit: this.#quit,
       folded: this.#folded,
+      checkError: this.#checkError,
       junk: this.#junk,
     });
   }
+}
+
+async function filtered(filter: ContentFilter, bytes: Buffer | undefined, last: boolean): Promise<Buffer> {
+  const pushed = bytes ? await filter.push(bytes) : Buffer.alloc(0);
+  return last ? Buffer.concat([pushed, await filter.end()]) : pushed;
 }

@@ -35,6 +35,10 @@ export const tables: Readonly<Record<string, string>> = {
   body: `/^do: *(.*)$/ $1
 /seen/ WARN body
 `,
+  "smtp-header": "/^Y-Do: *(.*)$/ $1\n/^Y-Seen:/ WARN primary\n/^X-Long:/ INFO long\n",
+  "smtp-mime": "/^Y-Do: *(.*)$/ $1\n/^Y-Seen:/ WARN mime\n/^MIME-Version:/ REPLACE MIME-Version: 1.0 (ours)\n",
+  "smtp-nested": "/^Y-Do: *(.*)$/ $1\n/^Y-Seen:/ WARN nested\n",
+  "smtp-body": "/^out: *(.*)$/ $1\n/Y-Seen/ WARN body\n",
 };
 
 const message = (header: string, body = "body\r\n"): string =>
@@ -194,8 +198,33 @@ const described: Readonly<Record<string, CheckCase>> = {
   },
 };
 
+/** What can be said of mail on its way out, and some of what cannot. */
+const outgoing = [
+  ...["DUNNO", "ok", "IGNORE", "STRIP", "STRIP why", "WARN", "WARN careful", "INFO for you", "PREPEND X-New: header"],
+  ...["PREPEND no header", "PREPEND", "REPLACE X-New: header", "REPLACE no header", "REPLACE", "REJECT not here"],
+  ...["DISCARD", "HOLD", "FILTER smtp:x", "BCC a@x.example", "HELLO world"],
+];
+
 export function writtenCases(): [string, CheckCase][] {
   return [
+    [
+      "what goes out, in parts",
+      {
+        text: multipart(
+          "mixed",
+          "Y-Seen: 1\r\nY-Do: REPLACE Y-New: 1\r\n\r\nout: REPLACE x\r\nY-Seen: text\r\n",
+          "Content-Type: message/rfc822\r\n\r\nY-Seen: 2\r\nY-Do: STRIP\r\n folded\r\n\r\n.\r\nout: PREPEND .dot\r\n",
+        ),
+      },
+    ],
+    [
+      "long lines on the way out",
+      { text: message(`X-Long: ${line(1500)}\r\n`, `${line(2048)}out: REPLACE y\r\nz\r\n`) },
+    ],
+    ...outgoing.flatMap((action): [string, CheckCase][] => [
+      [`outgoing header: ${action}`, { text: message(`X-Before: 1\r\nY-Do: ${action}\r\nX-After: 2\r\n`) }],
+      [`outgoing body: ${action}`, { text: message("", `before\r\nout: ${action}\r\nafter\r\n`) }],
+    ]),
     ...Object.entries(described),
     ...actions.map((action): [string, CheckCase] => [`header: ${action}`, does(action)]),
     ...actions.map((action): [string, CheckCase] => [`body: ${action}`, bodyDoes(action)]),

@@ -1,7 +1,7 @@
 /**
  * header_checks and their like beside Debian's Postfix: the same messages through both, with tables that do what a
  * message says. Compared are the reply to the end of the data, what arrives, with its sender and recipients, and
- * every line that cleanup logs. Needs root and the package postfix.
+ * every line that is logged about content. Needs root and the package postfix.
  */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -45,6 +45,8 @@ before(async () => {
         ...{ smtpd_peername_lookup: "no", disable_dns_lookups: "yes", append_dot_mydomain: "no" },
         ...{ header_checks: checks("header"), mime_header_checks: checks("mime") },
         ...{ nested_header_checks: checks("nested"), body_checks: checks("body") },
+        ...{ smtp_header_checks: checks("smtp-header"), smtp_mime_header_checks: checks("smtp-mime") },
+        ...{ smtp_nested_header_checks: checks("smtp-nested"), smtp_body_checks: checks("smtp-body") },
         ...{ body_checks_size_limit: "1000", header_size_limit: "2000", mime_nesting_limit: "5" },
         ...{ smtpd_client_connection_rate_limit: "0", default_process_limit: "4", smtputf8_enable: "yes" },
       },
@@ -98,10 +100,10 @@ const idOf = (reply: string): string => /queued as (\w+)/.exec(reply)?.[1] ?? ""
 
 /** What cleanup logged of a message, by its sender, whose lines may have no queue id that we know of. */
 function logged({ server }: Side, name: string, reply: string): string[] {
-  const lines = server.log().matchAll(/ postfix\/cleanup\[\d+\]: (.*)/g);
+  const lines = server.log().matchAll(/ postfix\/(?:cleanup|smtp)\[\d+\]: (.*)/g);
   const texts = [...lines].map(([, text = ""]) => text);
   const id = idOf(reply) || /^(\w+): /.exec(texts.find((text) => text.includes(`from=<${senderOf(name)}>`)) ?? "")?.[1];
-  const own = texts.filter((text) => text.startsWith(`${id}: `));
+  const own = texts.filter((text) => text.startsWith(`${id}: `) && !/^\w+: (?:to=|enabling|breaking line)/.test(text));
   return own.map((text) =>
     withoutMoments(text.replaceAll(id ?? "", "ID"))
       .replace(/\]:\d+/g, "]:PORT")
@@ -160,7 +162,7 @@ test("mail that was put on hold goes out when it is released", { skip: why, time
 
 test("the same is said of what tables should not say", { skip: why }, () => {
   const said = sides.map(({ server }) =>
-    [...server.log().matchAll(/ postfix\/cleanup\[\d+\]: (warning: .*_checks .*)/g)]
+    [...server.log().matchAll(/ postfix\/(?:cleanup|smtp)\[\d+\]: (warning: .*_checks .*)/g)]
       .map(([, text = ""]) => text.replace(/: \w+: /, ": ID: "))
       .sort(),
   );

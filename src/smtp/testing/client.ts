@@ -1,6 +1,7 @@
 /** A client over the real network, with a configuration by hand, for tests. */
 import { defaults } from "../../conf/defaults.ts";
 import { globalParams } from "../../conf/params.ts";
+import { contentParams } from "../../content/params.ts";
 import { dnsParams } from "../../dns/params.ts";
 import { memoryLog } from "../../log/log.ts";
 import type { DeliveryRequest } from "../../queue/delivery.ts";
@@ -16,10 +17,11 @@ import { TableError } from "../../table/table.ts";
 import { tlsParams } from "../../tls/params.ts";
 import { TlsPolicies } from "../../tls/policy.ts";
 import { SmtpClient } from "../client.ts";
+import { outgoingRules } from "../content-filter.ts";
 import { smtpParams } from "../params.ts";
 import type { SmtpConf, SmtpParts } from "../parts.ts";
 
-const allParams = { ...globalParams, ...dnsParams, ...tlsParams, ...smtpParams };
+const allParams = { ...globalParams, ...contentParams, ...dnsParams, ...tlsParams, ...smtpParams };
 
 export type Written = Partial<Record<keyof typeof allParams, string>>;
 
@@ -59,6 +61,8 @@ export interface TestOptions {
   readonly self?: readonly string[];
   readonly protocol?: "smtp" | "lmtp";
   readonly queueDirectory?: string;
+  /** What smtp_header_checks and its like name. */
+  readonly checks?: (references: readonly string[]) => Maps;
 }
 
 export function testClient(written: Written = {}, options: TestOptions = {}): TestClient {
@@ -79,6 +83,7 @@ export function testClient(written: Written = {}, options: TestOptions = {}): Te
     authorities: options.authorities ?? [],
     self: options.self ?? [],
     minimalBackoff_s: 300,
+    checks: options.checks && outgoingRules(conf, options.checks),
   };
   return { client: new SmtpClient(parts), log, parts };
 }
