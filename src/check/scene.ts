@@ -63,7 +63,7 @@ export async function setScene(runtime: Runtime, request: SceneRequest): Promise
   const { files, host, names } = runtime;
   const findings: Finding[] = [];
   const loaded = await loadConf(files, directory, {
-    ...{ declared: allParams, host, names },
+    ...{ declared: allParams, host, names, env, secrets: true },
     ...(overrides ? { overrides } : {}),
   });
   let configuration: Configuration;

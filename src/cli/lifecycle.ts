@@ -190,7 +190,9 @@ export async function isRunning(io: CommandIo): Promise<boolean> {
 async function place(io: CommandIo): Promise<ReturnType<typeof queuePaths>> {
   const { files, host } = io.runtime;
   const { queue_directory } = globalParams;
-  const { settings, problems } = await loadConf(files, io.directory, { declared: globalParams, host, mainOnly: true });
+  const { settings, problems } = await loadConf(files, io.directory, {
+    ...{ declared: globalParams, host, env: io.env, mainOnly: true },
+  });
   const missing = problems.find(({ file, line }) => file.endsWith("/main.cf") && line === 0);
   if (missing) throw new ConfError([missing]);
   return queuePaths(evaluate({ queue_directory }, settings).queue_directory);

@@ -1,5 +1,7 @@
 import { EditError, type EditMode, editText, parseEdits, rewriteFile, systemText } from "../conf/edit.ts";
 import { ConfError, evaluate } from "../conf/evaluate.ts";
+import { readGiven, withGiven } from "../conf/given.ts";
+import { knownNames } from "../conf/load.ts";
 import { type MainCf, parseMainCf, type Setting } from "../conf/main-cf.ts";
 import { globalParams } from "../conf/params.ts";
 import { postfixParameters, unexpanded } from "../conf/postfix-parameters.ts";
@@ -175,7 +177,7 @@ function settingsOf(written: ReadonlyMap<string, Setting>, io: CommandIo): Setti
 }
 
 async function readMain(
-  { directory, chosen, overrides }: Task,
+  { directory, chosen, letters, overrides }: Task,
   io: CommandIo,
   warn: Warn,
 ): Promise<Map<string, Setting>> {
@@ -197,12 +199,32 @@ async function readMain(
   }
   for (const each of main.warnings) warn(describeProblem(each));
   for (const { file, line, text: what } of main.problems) throw new Fatal(`${file}, line ${line}: ${what}`);
+  const given = await givenSettings(written, letters, io, warn);
   for (const override of overrides) {
     const parsed = splitNameValue(override);
     if (parsed.error !== undefined) throw new Fatal(`invalid parameter override: ${override}: ${parsed.error}`);
-    written.set(parsed.name, { value: parsed.value, file: "", line: 0 });
+    given.set(parsed.name, { value: parsed.value, file: "", line: 0 });
   }
-  return written;
+  return given;
+}
+
+/** `written` with what the environment says above it. -n tells where what it shows is from. */
+async function givenSettings(
+  written: ReadonlyMap<string, Setting>,
+  letters: ReadonlySet<string>,
+  io: CommandIo,
+  warn: Warn,
+): Promise<Map<string, Setting>> {
+  const read = async (path: string) => (await readWhole(io.runtime.files, path, file_limit)).bytes.toString();
+  const { given, problems } = await readGiven(io.env, read, knownNames(allParams));
+  for (const each of [...(given?.warnings ?? []), ...problems]) warn(inward(describeProblem(each)));
+  const settings = withGiven(written, given);
+  for (const [name, { file, value }] of settings) {
+    if (!file.startsWith("the environment (")) continue;
+    settings.set(name, { file, line: 0, value: inward(value) });
+    if (letters.has("n") && !letters.has("q")) warn(inward(`${name} is set by ${file}`));
+  }
+  return settings;
 }
 
 /** The services of master.cf; without the file none, unless it is `needed`. */

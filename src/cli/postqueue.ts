@@ -117,7 +117,9 @@ async function flush(request: ControlRequest, io: CommandIo): Promise<number> {
 
 async function place(io: CommandIo): Promise<ReturnType<typeof queuePaths>> {
   const { files, host } = io.runtime;
-  const { settings, problems } = await loadConf(files, io.directory, { declared: globalParams, host, mainOnly: true });
+  const { settings, problems } = await loadConf(files, io.directory, {
+    ...{ declared: globalParams, host, env: io.env, mainOnly: true },
+  });
   const unreadable = problems.find(({ file, line }) => file.endsWith("/main.cf") && line === 0);
   if (unreadable) throw new Error(describeProblem(unreadable));
   const { queue_directory } = globalParams;

@@ -17,9 +17,14 @@ export interface QueuePlace {
 }
 
 /** Throws Error where there is no main.cf to tell. */
-export async function queuePlace({ runtime, directory }: CommandIo): Promise<QueuePlace> {
+export async function queuePlace({ runtime, directory, env }: CommandIo): Promise<QueuePlace> {
   const { files, host } = runtime;
-  const { settings, problems } = await loadConf(files, directory, { declared: globalParams, host, mainOnly: true });
+  const { settings, problems } = await loadConf(files, directory, {
+    declared: globalParams,
+    host,
+    env,
+    mainOnly: true,
+  });
   const unreadable = problems.find(({ file, line }) => file.endsWith("/main.cf") && line === 0);
   if (unreadable) throw new Error(describeProblem(unreadable));
   const { queue_directory, mail_owner, myhostname } = globalParams;

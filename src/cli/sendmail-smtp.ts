@@ -22,6 +22,7 @@ export async function sendmailSmtp(io: CommandIo): Promise<number> {
   const { settings, problems } = await loadConf(runtime.files, io.directory, {
     declared: relayParams,
     host: runtime.host,
+    env: io.env,
   });
   const unreadable = problems.find(({ file }) => !file.endsWith("/master.cf"));
   if (unreadable) {

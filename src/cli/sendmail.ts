@@ -182,6 +182,7 @@ async function place(
   const { settings, problems } = await loadConf(files, io.directory, {
     declared: { ...globalParams, ...pickupParams },
     host,
+    env: io.env,
     mainOnly: true,
   });
   if (problems[0]) throw new SubmitError(describeProblem(problems[0]));

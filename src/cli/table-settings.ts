@@ -1,3 +1,4 @@
+import { readGiven, withGiven } from "../conf/given.ts";
 import { parseMainCf } from "../conf/main-cf.ts";
 import { globalParams } from "../conf/params.ts";
 import { describeProblem } from "../conf/problem.ts";
@@ -25,5 +26,8 @@ export async function tableSettings(
   if (problem) throw new Fatal(describeProblem(problem));
   const { host } = io.runtime;
   const facts = { name: host.name(), interfaces: host.interfaces() };
-  return new Settings({ written: settings, declared: globalParams, host: facts, directory });
+  const read = async (file: string) => (await readWhole(io.runtime.files, file, file_limit)).bytes.toString();
+  const { given } = await readGiven(io.env, read, new Set(Object.keys(globalParams)));
+  const written = withGiven(settings, given);
+  return new Settings({ written, declared: globalParams, host: facts, directory });
 }

@@ -81,7 +81,7 @@ export interface TryRequest {
 /** Sends the message and tells what becomes of it; the exit status. */
 export async function attempt(request: TryRequest, io: CommandIo): Promise<number> {
   const { files, host, names, random, clock } = io.runtime;
-  const loaded = await loadConf(files, io.directory, { declared: allParams, host, names });
+  const loaded = await loadConf(files, io.directory, { declared: allParams, host, names, env: io.env, secrets: true });
   if (loaded.problems.length > 0) throw new ConfError(loaded.problems);
   const conf = evaluate(relayParams, loaded.settings);
   const messageId = `<try.${random.bytes(12).toString("hex")}@${conf.myhostname}>`;

@@ -1,11 +1,13 @@
 import { errorCode, type Files, readWhole } from "../runtime/files.ts";
 import type { Host } from "../runtime/host.ts";
 import type { Names } from "../runtime/names.ts";
+import { type Environment, type Given, readGiven, withGiven } from "./given.ts";
 import type { HostFacts } from "./host-defaults.ts";
 import { parseMainCf } from "./main-cf.ts";
 import { type MasterService, parseMasterCf } from "./master-cf.ts";
 import { type Params, splitList } from "./param.ts";
 import { portTable } from "./ports.ts";
+import { postfixParameters } from "./postfix-parameters.ts";
 import type { Problem } from "./problem.ts";
 import { Settings } from "./settings.ts";
 import { file_limit, trimSpace } from "./text.ts";
@@ -24,6 +26,8 @@ export interface ConfTexts {
   readonly services?: string;
   /** What stands in the file that myorigin names, where it names one. */
   readonly myorigin?: string;
+  /** What the environment says, put above main.cf. */
+  readonly given?: Given;
   /** Put above main.cf, as `-o name=value` on a command line does. */
   readonly overrides?: Readonly<Record<string, string>>;
 }
@@ -41,14 +45,14 @@ export function parseConf(texts: ConfTexts, declared: Params): Conf {
   const { directory, host } = texts;
   const main = parseMainCf(texts.mainCf, `${directory}/main.cf`);
   const master = parseMasterCf(texts.masterCf, `${directory}/master.cf`, portTable(texts.services));
-  const written = new Map(main.settings);
+  const written = withGiven(main.settings, texts.given);
   for (const [name, value] of Object.entries(texts.overrides ?? {})) written.set(name, { value, file: "", line: 0 });
   const origin = written.get("myorigin");
   if (origin && texts.myorigin !== undefined) written.set("myorigin", { ...origin, value: texts.myorigin });
   return {
     settings: new Settings({ written, declared, host, directory }),
     services: master.services,
-    warnings: [...main.warnings, ...master.warnings],
+    warnings: [...main.warnings, ...(texts.given?.warnings ?? []), ...master.warnings],
     problems: [...main.problems, ...master.problems],
   };
 }
@@ -59,6 +63,10 @@ export interface LoadOptions {
   /** For names in inet_interfaces when mynetworks is left to mynetworks_style. */
   readonly names?: Pick<Names, "native">;
   readonly overrides?: Readonly<Record<string, string>>;
+  /** The environment, for what it says of the configuration. */
+  readonly env?: Environment;
+  /** Files that the environment names must be readable; for those who will need what is in them. */
+  readonly secrets?: boolean;
   /** For commands that want nothing of master.cf: it is not read, and there are no services. */
   readonly mainOnly?: boolean;
 }
@@ -76,6 +84,8 @@ export async function loadConf(files: Files, directory: string, options: LoadOpt
   const services = options.mainOnly ? "" : await readText(files, "/etc/services", []);
   const host: HostFacts = { name: options.host.name(), interfaces: options.host.interfaces() };
   let texts: ConfTexts = { directory, mainCf, masterCf, host, services };
+  const given = await givenBy(files, options, problems);
+  if (given) texts = { ...texts, given };
   if (options.overrides) texts = { ...texts, overrides: options.overrides };
   let conf = parseConf(texts, options.declared);
   const origin = await originOf(files, conf.settings, problems);
@@ -84,6 +94,24 @@ export async function loadConf(files: Files, directory: string, options: LoadOpt
   if (addressesOf) texts = { ...texts, host: { ...host, addressesOf } };
   if (origin !== undefined || addressesOf) conf = parseConf(texts, options.declared);
   return { ...conf, problems: [...problems, ...conf.problems], texts };
+}
+
+async function givenBy(files: Files, options: LoadOptions, problems: Problem[]): Promise<Given | undefined> {
+  const read = async (path: string): Promise<string> => {
+    try {
+      return (await readWhole(files, path, file_limit)).bytes.toString();
+    } catch (error) {
+      throw new Error(cannotRead(error));
+    }
+  };
+  const found = await readGiven(options.env ?? {}, read, knownNames(options.declared));
+  if (options.secrets) problems.push(...found.problems);
+  return found.given;
+}
+
+/** Every name that a configuration may have a value for, as far as they do not depend on master.cf. */
+export function knownNames(declared: Params): ReadonlySet<string> {
+  return new Set([...Object.keys(declared), ...postfixParameters().keys()]);
 }
 
 async function readText(files: Files, path: string, problems: Problem[]): Promise<string> {

@@ -55,6 +55,11 @@ export const globalParams = {
     since: "0.1",
     doc: "Where main.cf and master.cf are. Set with -c or MAIL_CONFIG, not in main.cf.",
   }),
+  credentials_directory: text({
+    default: "",
+    since: "0.1",
+    doc: "Where the files are that systemd's LoadCredential= hands to the service; the environment's CREDENTIALS_DIRECTORY. For tables: smtp_sasl_password_maps = texthash:$credentials_directory/sasl_passwd.",
+  }),
   queue_directory: text({
     default: "/var/spool/postfix",
     since: "0.1",

@@ -1,3 +1,4 @@
+import type { Environment } from "../conf/given.ts";
 import { type LoadedConf, loadConf } from "../conf/load.ts";
 import { ConfError, describeProblem, type Problem } from "../conf/problem.ts";
 import { type QueuePaths, queuePaths } from "../conf/queue-paths.ts";
@@ -93,7 +94,7 @@ class MailSystem {
   /** Throws what failureOf() knows. */
   static async start(runtime: Runtime, options: SuperviseOptions): Promise<MailSystem> {
     const { files, processes } = runtime;
-    const loaded = await load(runtime, options.directory);
+    const loaded = await load(runtime, options.directory, options.env);
     const prepared = await prepare(runtime, loaded, options.env);
     const { conf } = prepared.configuration;
     const paths = queuePaths(conf.queue_directory);
@@ -175,7 +176,7 @@ class MailSystem {
   async #reload(): Promise<{ text: string; status: number }> {
     const { log } = this.#mailLog;
     try {
-      const loaded = await load(this.#runtime, this.#options.directory);
+      const loaded = await load(this.#runtime, this.#options.directory, this.#options.env);
       const prepared = await prepare(this.#runtime, loaded, this.#options.env);
       const fixed = changedForGood(this.#prepared, prepared);
       if (fixed) throw new StartFailure(fixed, exit.config);
@@ -225,9 +226,9 @@ class MailSystem {
   }
 }
 
-function load(runtime: Runtime, directory: string): Promise<LoadedConf> {
+function load(runtime: Runtime, directory: string, env: Environment): Promise<LoadedConf> {
   const { files, host, names } = runtime;
-  return loadConf(files, directory, { declared: allParams, host, names });
+  return loadConf(files, directory, { declared: allParams, host, names, env, secrets: true });
 }
 
 /** Warnings for the terminal. */

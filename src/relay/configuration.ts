@@ -1,8 +1,10 @@
 import { checkConf } from "../conf/check.ts";
 import { evaluate, evaluationProblems } from "../conf/evaluate.ts";
+import { loginSource } from "../conf/given.ts";
 import { type ConfTexts, parseConf } from "../conf/load.ts";
 import { commandName, type MasterService, settingsOf } from "../conf/master-cf.ts";
 import type { Params } from "../conf/param.ts";
+import { globalParams } from "../conf/params.ts";
 import { ConfError, describeProblem, type Problem } from "../conf/problem.ts";
 import type { Settings } from "../conf/settings.ts";
 import { transportParams } from "../qmgr/params.ts";
@@ -38,6 +40,8 @@ export interface Configuration {
   readonly transports: readonly SmtpTransport[];
   /** Services that hand their mail to nobody, by name. */
   readonly untried: ReadonlyMap<string, Untried>;
+  /** Sources of tables that the environment gives: for tables of type given, by name, and in place of files, by path. */
+  readonly given: { readonly tables: Readonly<Record<string, string>>; readonly files: ReadonlyMap<string, string> };
   /** What its owner should know. */
   readonly warnings: readonly Problem[];
   /** What is written and has no meaning here, and what is different here. */
@@ -67,9 +71,19 @@ export function configure(texts: ConfTexts, more: readonly Problem[] = []): Conf
     smtpd,
     transports,
     untried,
+    given: givenTables(texts, settings),
     warnings: [...parsed.warnings, ...findings.warnings, ...dead, ...nobody],
     notices: [...findings.notices, ...mailboxes(settings), ...unsupportedServices(parsed.services)],
   };
+}
+
+function givenTables({ directory, given }: ConfTexts, settings: Settings): Configuration["given"] {
+  const files = Object.entries(given?.tables ?? {}).map(
+    ([name, text]) => [`${directory}/${name}`, `${text}\n`] as const,
+  );
+  if (given?.login === undefined) return { tables: {}, files: new Map(files) };
+  const relayhosts = evaluate({ relayhost: globalParams.relayhost }, settings).relayhost;
+  return { tables: { relayhost: loginSource(given.login, relayhosts) }, files: new Map(files) };
 }
 
 /** slow_destination_rate_delay and the like, as far as they are written: tables name transports that master.cf does not. */

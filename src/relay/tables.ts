@@ -5,6 +5,7 @@ import { pause } from "../runtime/clock.ts";
 import { environment } from "../runtime/environment.ts";
 import { errorCode, type Files, readWhole } from "../runtime/files.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import { given } from "../table/given.ts";
 import { Maps, noMaps } from "../table/maps.ts";
 import { readIndex } from "../table/read-index.ts";
 import { type FileSnapshot, TableError } from "../table/table.ts";
@@ -34,6 +35,8 @@ export class Tables {
   readonly #readTimes = new Map<string, number>();
   readonly #sourceTimes = new Map<string, number | undefined>();
   readonly #files: Files;
+  /** Sources that stand in place of files. */
+  readonly #given: ReadonlyMap<string, string>;
   readonly problems: Problem[] = [];
   readonly warnings: Problem[] = [];
 
@@ -43,9 +46,13 @@ export class Tables {
     warn: (text: string) => void,
   ) {
     this.#files = files;
+    this.#given = configuration.given.files;
     this.#set = new TableSet({
       defaultType: configuration.conf.default_database_type,
+      types: [...tableTypes, given],
       read: async (path) => {
+        const text = this.#given.get(path);
+        if (text !== undefined) return { bytes: Buffer.from(text), mtime_ms: 0 };
         const snapshot = await readSettled({ files, clock }, path);
         this.#readTimes.set(path, snapshot.mtime_ms);
         return snapshot;
@@ -54,6 +61,7 @@ export class Tables {
       world: {
         env: environment(),
         random,
+        given: configuration.given.tables,
         network: { net, names, clock },
         parameter: (name) => writtenValue(configuration.settings, name),
       },
@@ -84,7 +92,8 @@ export class Tables {
       const read_ms = this.#readTimes.get(path);
       return { path, role, limit_bytes, ...(read_ms === undefined ? {} : { read_ms }) };
     };
-    const indexes = this.#set.contents().map((path) => watched(path, "index", tableFileLimit_bytes));
+    const contents = this.#set.contents().filter((path) => !this.#given.has(path));
+    const indexes = contents.map((path) => watched(path, "index", tableFileLimit_bytes));
     const sources = this.#set.sources().map((path) => watched(path, "source", 0));
     return [...indexes, ...sources];
   }
@@ -135,7 +144,7 @@ export class Tables {
     if (this.#maps.has(reference)) return;
     const place = settings.at(name) ?? { file: "", line: 0 };
     try {
-      const maps = await this.#set.maps([reference], { foldCase: true });
+      const maps = await this.#set.maps([this.#withoutIndex(reference)], { foldCase: true });
       const error = maps.slots.map(({ current }) => current).find((current) => current instanceof TableError);
       if (!error) {
         this.#maps.set(reference, maps);
@@ -153,6 +162,14 @@ export class Tables {
       else if (isKnownType(reference))
         this.warnings.push({ ...problem, text: `${problem.text}; it is a default, and left out` });
     }
+  }
+
+  /** There is no index of a source that is given, and none is needed: it is looked into itself. */
+  #withoutIndex(reference: string): string {
+    const colon = reference.indexOf(":");
+    const path = reference.slice(colon + 1);
+    const type = tableTypes.find(({ name }) => name === reference.slice(0, colon));
+    return this.#given.has(path) && (colon < 0 || type?.index) ? `texthash:${path}` : reference;
   }
 
   async #readFile(path: string, name: string, settings: Settings, depth: number): Promise<void> {

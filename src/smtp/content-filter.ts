@@ -5,11 +5,21 @@
  *
  * push()* -> end(), for one transfer of one message. Both reject with a TableError where a table cannot tell.
  */
+import type { Values } from "../conf/param.ts";
+import type { globalParams } from "../conf/params.ts";
 import { emptyAnswer, parseAnswer, shown, unusable } from "../content/action.ts";
 import { type ContentField, type ContentLimits, type ContentLine, ContentReader } from "../content/content-reader.ts";
+import type { contentParams } from "../content/params.ts";
 import type { Log } from "../log/log.ts";
 import type { Answer, Maps } from "../table/maps.ts";
-import type { SmtpConf } from "./parts.ts";
+import type { smtpParams } from "./params.ts";
+
+type OutgoingConf = Values<typeof contentParams> &
+  Pick<Values<typeof globalParams>, "header_size_limit" | "line_length_limit"> &
+  Pick<
+    Values<typeof smtpParams>,
+    "smtp_header_checks" | "smtp_mime_header_checks" | "smtp_nested_header_checks" | "smtp_body_checks"
+  >;
 
 interface CheckMaps {
   readonly parameter: string;
@@ -27,10 +37,10 @@ export interface OutgoingRules {
 
 /** Undefined where nothing is to be checked. */
 export function outgoingRules(
-  conf: SmtpConf,
+  conf: OutgoingConf,
   maps: (references: readonly string[]) => Maps,
 ): OutgoingRules | undefined {
-  const named = (parameter: keyof SmtpConf & `smtp_${string}_checks`): CheckMaps => ({
+  const named = (parameter: keyof OutgoingConf & `smtp_${string}_checks`): CheckMaps => ({
     parameter,
     maps: maps(conf[parameter]),
   });

@@ -25,7 +25,7 @@ export interface TableSetOptions {
   warn(text: string): void;
   readonly types?: readonly TableType[];
   /** What tables want of the world beside files. */
-  readonly world?: Pick<TableContext, "env" | "random" | "network" | "parameter">;
+  readonly world?: Pick<TableContext, "env" | "random" | "given" | "network" | "parameter">;
 }
 
 /** How long a source may be newer than its index, while running, before it is reported. */

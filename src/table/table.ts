@@ -46,6 +46,8 @@ export interface TableContext {
   /** What environ: shows. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly random?: Random;
+  /** Sources of tables of type given, by name. */
+  readonly given?: Readonly<Record<string, string>>;
   /** What tables that ask a server are reached with. */
   readonly network?: Pick<Runtime, "net" | "names" | "clock">;
 }

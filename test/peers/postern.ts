@@ -25,6 +25,8 @@ export interface PosternOptions {
   readonly port?: number;
   /** Options for the Node.js that runs it, such as --cpu-prof. */
   readonly node?: readonly string[];
+  /** Put into its environment. "@DIRECTORY@" is replaced. */
+  readonly env?: Readonly<Record<string, string>>;
   /** A program, with its arguments, that starts it and becomes it, such as strace -D. */
   readonly under?: readonly string[];
 }
@@ -138,7 +140,10 @@ class Instance implements Omit<RunningPostern, "stop"> {
 
   run(command: string, ...args: readonly string[]): { status: number | null; stdout: string; stderr: string } {
     const given = ["-c", join(this.directory, "etc"), command, ...args];
-    const { status, stdout, stderr } = spawnSync(join(root, "bin", "postern"), given, { encoding: "utf8" });
+    const { status, stdout, stderr } = spawnSync(join(root, "bin", "postern"), given, {
+      encoding: "utf8",
+      env: { ...process.env, ...this.#env() },
+    });
     return { status, stdout, stderr };
   }
 
@@ -153,7 +158,7 @@ class Instance implements Omit<RunningPostern, "stop"> {
     const child = spawn(program, [...args, join(root, "bin", "main.js"), ...launch], {
       stdio: ["ignore", "ignore", "pipe", "ipc"],
       serialization: "advanced",
-      env: { ...process.env, NODE_OPTIONS: undefined, NODE_TEST_CONTEXT: undefined },
+      env: { ...process.env, NODE_OPTIONS: undefined, NODE_TEST_CONTEXT: undefined, ...this.#env() },
     });
     this.#master = child;
     this.#forget = atExit(() => this.#killAll());
@@ -211,6 +216,12 @@ class Instance implements Omit<RunningPostern, "stop"> {
     this.#forget();
     this.#forget = () => {};
     this.#master = undefined;
+  }
+
+  #env(): Record<string, string> {
+    return Object.fromEntries(
+      Object.entries(this.#options.env ?? {}).map(([name, value]) => [name, this.#filled(value)]),
+    );
   }
 
   #filled(text: string): string {
