@@ -1,9 +1,10 @@
 import { createSocket } from "node:dgram";
-import { type Answer, decode, encode, RECURSION_AVAILABLE } from "dns-packet";
+import { decode, encode, RECURSION_AVAILABLE } from "dns-packet";
+import { answersOf } from "./zone.ts";
 
 /**
  * A name server for a few names, run as `node name-server.ts ADDRESS '{"mail.example": "10.0.0.1"}'`.
- * Values are IPv4 addresses, "mx:10:mail.example", or "servfail". It answers NXDOMAIN for every other name.
+ * Values are as zone.ts has them, or "servfail". It answers NXDOMAIN for every other name.
  */
 const [address, table = "{}"] = process.argv.slice(2);
 const names = JSON.parse(table) as Record<string, string>;
@@ -14,13 +15,7 @@ socket.on("message", (message, from) => {
   const question = query.questions?.[0];
   if (!question) return;
   const value = names[question.name.toLowerCase()];
-  const answers: Answer[] = [];
-  if (value?.startsWith("mx:") && question.type === "MX") {
-    const [, preference, exchange = ""] = value.split(":");
-    answers.push({ type: "MX", name: question.name, ttl: 60, data: { preference: Number(preference), exchange } });
-  } else if (value && /^\d/.test(value) && question.type === "A") {
-    answers.push({ type: "A", name: question.name, ttl: 60, data: value });
-  }
+  const answers = answersOf(value ?? "", question.name, question.type);
   const responseCode = value === undefined ? 3 : value === "servfail" ? 2 : 0;
   const reply = encode({
     type: "response",
