@@ -329,8 +329,8 @@ export class Relay {
     if (conf.relay_recipient_maps.length > 0) listed.add("relay");
     const address = this.#router.rewriter.rewrite(recipient);
     const kind = this.#router.classify(address);
-    if (conf.receive_override_options.includes("no_unknown_recipient_checks")) listed.clear();
-    const refusal = this.#router.refusal(sender, address, listed);
+    const unchecked = conf.receive_override_options.includes("no_unknown_recipient_checks");
+    const refusal = unchecked ? undefined : this.#router.refusal(sender, address, listed);
     if (kind instanceof Promise || refusal instanceof Promise) {
       return Promise.all([kind, refusal]).then(([a, b]) => recipientFacts(a, b, conf));
     }
