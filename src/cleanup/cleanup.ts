@@ -24,7 +24,7 @@ import { type BodyWriter, type NewMessage, QueueError, type QueueStore } from ".
 import { type Reply, reply } from "../rfc5321/reply.ts";
 import { DateText, formatDate } from "../rfc5322/date.ts";
 import { headerLines } from "../rfc5322/header-lines.ts";
-import { inBytes } from "../routing/address-fields.ts";
+import { octets } from "../rfc5322/octets.ts";
 import { chain } from "../routing/answer.ts";
 import type { Canonical } from "../routing/canonical.ts";
 import type { Router } from "../routing/resolve.ts";
@@ -115,7 +115,7 @@ export class Cleanup {
 
   /** A header field of addresses as it is written in mail from this host, in lines. Throws, or rejects with, a TableError. */
   addressField(name: string, value: string): Answer<readonly string[]> {
-    const bytes = inBytes(value);
+    const bytes = octets(value);
     return chain(this.#addresses.mapped.local.rewrite(name, bytes), (rewritten) => {
       const written = headerLines(rewritten ?? `${name}: ${bytes}`, this.#rules.fieldLimit_bytes);
       return written.toString().trimEnd().split("\r\n");

@@ -1,5 +1,6 @@
+import { characters, octets } from "../rfc5322/octets.ts";
 import { scanTokens, type Token, writtenText } from "../rfc5322/tokens.ts";
-import { fieldRole, inBytes, inText, type RewrittenAddress, rewriteField } from "../routing/address-fields.ts";
+import { fieldRole, type RewrittenAddress, rewriteField } from "../routing/address-fields.ts";
 import { chain } from "../routing/answer.ts";
 import type { AddressStep, Canonical } from "../routing/canonical.ts";
 import { isComplete, type Rewriter } from "../routing/rewrite.ts";
@@ -42,11 +43,7 @@ export class HeaderAddresses {
 
   #address(tokens: readonly Token[], steps: readonly AddressStep[]): Answer<RewrittenAddress> {
     const written = writtenText(tokens);
-    const completed = inText(
-      written,
-      (text) => inBytes(this.#completed(text)),
-      () => this.#completed(written),
-    );
+    const completed = octets(this.#completed(characters(written)));
     let answer: Answer<RewrittenAddress> = {
       tokens: scanTokens(completed, Number.POSITIVE_INFINITY),
       changed: completed !== written,
@@ -63,15 +60,13 @@ export class HeaderAddresses {
 
 function takeStep({ tokens, changed }: RewrittenAddress, step: AddressStep): Answer<RewrittenAddress> {
   const written = writtenText(tokens, true);
-  const answer = inText<Answer<string>>(
-    written,
-    (text) => chain(step(text), inBytes),
-    () => written,
-  );
-  return chain(answer, (rewritten) => ({
-    tokens: scanTokens(rewritten, Number.POSITIVE_INFINITY),
-    changed: changed || rewritten !== written,
-  }));
+  return chain(step(characters(written)), (answer) => {
+    const rewritten = octets(answer);
+    return {
+      tokens: scanTokens(rewritten, Number.POSITIVE_INFINITY),
+      changed: changed || rewritten !== written,
+    };
+  });
 }
 
 /** Is this a plain list with nothing to complete in it? True is certain; false may mean that it takes a closer look. */

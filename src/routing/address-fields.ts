@@ -1,4 +1,3 @@
-import { isAscii, isUtf8 } from "node:buffer";
 import { formatAddressField } from "../rfc5322/address-field.ts";
 import { type ListPart, parseListParts } from "../rfc5322/addresses.ts";
 import type { Token } from "../rfc5322/tokens.ts";
@@ -6,8 +5,8 @@ import type { Answer } from "../table/maps.ts";
 import { chain } from "./answer.ts";
 
 /**
- * Header fields whose addresses are rewritten. Text is one character a byte; tables are asked in UTF-8, and what is
- * not UTF-8 they do not know.
+ * Header fields whose addresses are rewritten. Text is one character a byte here; what rewrites an address gets it as
+ * text (rfc5322/octets.ts).
  */
 
 /** Fields whose addresses are a message's senders, and those whose are its recipients; names in lower case. */
@@ -67,15 +66,4 @@ function rewriteFrom(
     changed ||= rewritten.changed;
   }
   return changed;
-}
-
-/** A step on text, for an address in bytes; `otherwise` is given where it is not UTF-8. */
-export function inText<T>(address: string, step: (text: string) => T, otherwise: () => T): T {
-  const bytes = Buffer.from(address, "latin1");
-  if (isAscii(bytes)) return step(address);
-  return isUtf8(bytes) ? step(bytes.toString()) : otherwise();
-}
-
-export function inBytes(text: string): string {
-  return /[^\x00-\x7f]/.test(text) ? Buffer.from(text).toString("latin1") : text;
 }

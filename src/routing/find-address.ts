@@ -99,6 +99,8 @@ export function firstOf(maps: Maps, keys: readonly Key[], from = 0): Answer<Foun
 }
 
 function findForms(maps: Maps, { key, partial, quoted, bothForms }: Key): Answer<string | undefined> {
+  // Octets that are no UTF-8: no table has such a key, and no pattern may match it.
+  if (!key.isWellFormed()) return undefined;
   const written = quoted ? quoted(key) : key;
   const found = maps.find(written, partial);
   if (!bothForms || written === key) return found;

@@ -7,9 +7,10 @@
 import type { BodyReader, Envelope } from "../queue/message.ts";
 import { scanHeader } from "../rfc5322/header.ts";
 import { fieldLines, headerLines } from "../rfc5322/header-lines.ts";
+import { characters, octets } from "../rfc5322/octets.ts";
 import { quoteAddress } from "../rfc5322/quoting.ts";
 import { plainText, scanTokens, type Token } from "../rfc5322/tokens.ts";
-import { fieldRole, inBytes, inText, type RewrittenAddress, rewriteField } from "../routing/address-fields.ts";
+import { fieldRole, type RewrittenAddress, rewriteField } from "../routing/address-fields.ts";
 import type { AddressMap } from "../routing/address-map.ts";
 import { chain } from "../routing/answer.ts";
 import type { Answer } from "../table/maps.ts";
@@ -117,13 +118,8 @@ export class GenericBody implements BodyReader {
 /** One look-up; an address that has an entry counts as changed, whatever that says. */
 function genericAddress(tokens: readonly Token[], map: AddressMap): Answer<RewrittenAddress> {
   const address = quoteAddress(plainText(tokens));
-  const found = inText<Answer<string | undefined>>(
-    address,
-    (text) => chain(map.find(text), (all) => (all?.[0] === undefined ? undefined : inBytes(all[0]))),
-    () => undefined,
-  );
-  return chain(found, (first) => ({
-    tokens: scanTokens(first ?? address, Number.POSITIVE_INFINITY),
-    changed: first !== undefined,
+  return chain(map.find(characters(address)), (found) => ({
+    tokens: scanTokens(octets(found?.[0] ?? characters(address)), Number.POSITIVE_INFINITY),
+    changed: found !== undefined,
   }));
 }

@@ -169,8 +169,13 @@ function oneMessage(draw: Draw): GivenMessage {
     client: draw.below(4) === 0 ? "far" : "near",
     sender: draw.below(6) === 0 ? "" : envelope(),
     to: [envelope(), ...draw.some(3, envelope)],
-    text: Buffer.from(`${lastLinesWhole(header)}\r\n\r\nbody\r\n`).toString("latin1"),
+    text: encoded(draw, `${lastLinesWhole(header)}\r\n\r\nbody\r\n`),
   };
+}
+
+/** One character a byte: of UTF-8, or, now and then, of something older. */
+function encoded(draw: Draw, text: string): string {
+  return draw.below(8) === 0 ? text : Buffer.from(text).toString("latin1");
 }
 
 /** A continuation line of white space only would end the header for some. */

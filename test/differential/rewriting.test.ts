@@ -227,6 +227,15 @@ function namedMessages(): GivenMessage[] {
       message(`Subject: ${"x".repeat(size_bytes)}\r\nSubject:\t${"y ".repeat(size_bytes / 2)}\r\n`, { client: "far" }),
     );
   }
+  // Octets that are no UTF-8, in phrases, comments and addresses; and a CR or a tab where none belongs.
+  for (const list of [
+    "M\u00fcller <bob>, carol (\u00e9)",
+    "m\u00fcller, b\u00fcb@x.example",
+    "bob@\u00fcber.example, root",
+  ]) {
+    found.push({ ...message(""), text: `${whole}From: ${list}\r\nTo: "\u00fc\u00ff" <bob>, ${list}\r\n\r\nbody\r\n` });
+  }
+  found.push(message('To: "tab\there" <bob>, a\tb@x.example, "bare\rreturn" <carol>\r\n'));
   found.push(message("Bcc: hidden\r\nResent-Bcc: hidden\r\nApparently-To: bob\r\n"), { ...message(""), text: "\r\n" });
   for (const address of addresses) found.push(message("", { sender: address, to: [address || "bob"] }));
   found.push(
