@@ -30,6 +30,11 @@ export class SimulatedDisk {
     return true;
   }
 
+  /** What a failed sync left in memory is on the disk, or is not. */
+  losePower(world: World): void {
+    if (world.chance(0.5)) this.limbo = undefined;
+  }
+
   closed(engine: SimulatedEngine): void {
     this.#open.delete(engine);
   }

@@ -87,7 +87,7 @@ export class End implements Connection {
 
   #belongsTo(owner: Owner): void {
     this.#owner = owner;
-    owner.atDeath(() => this.#vanish());
+    owner.atDeath(() => this.vanish());
   }
 
   /** Whose the other end is, and when they last wrote something. */
@@ -254,7 +254,7 @@ export class End implements Connection {
   }
 
   /** Its process is gone: the kernel closes what it had; after a loss of power nobody does. */
-  #vanish(): void {
+  vanish(): void {
     if (this.gone) return;
     const luck = this.#world.below(10);
     if (luck < 8) this.#hangUp(luck < 4 ? "end" : "reset");

@@ -2,6 +2,12 @@ import { type FileFacts, type Files, type OpenFile, openFlags } from "../../../s
 import type { World } from "../world.ts";
 import { never, type SimulatedProcess } from "./process.ts";
 
+interface Change {
+  readonly path: string;
+  /** What stood there before. */
+  readonly before: Entry | undefined;
+}
+
 interface Entry {
   bytes: Buffer;
   mode: number;
@@ -15,17 +21,34 @@ export class SimulatedFiles {
   readonly #world: World;
   readonly #entries = new Map<string, Entry>();
   readonly #watchers = new Map<string, Set<() => void>>();
+  /** Creations and removals whose directory has not been synced since, oldest first. */
+  #unsynced: Change[] = [];
   #ino = 100;
 
   constructor(world: World) {
     this.#world = world;
   }
 
+  /** As somebody else has made it, and synced. */
   put(path: string, bytes: Buffer, mode = 0o644): Entry {
     const entry = { bytes, mode, ino: this.#ino++, mtime_ms: this.#world.clock.now(), links: 1 };
     this.#entries.set(path, entry);
     this.#changed(path);
     return entry;
+  }
+
+  /** What was not synced may be undone: the last of it, or all. */
+  losePower(): void {
+    for (const { path, before } of this.#unsynced.reverse().slice(0, this.#world.below(this.#unsynced.length + 1))) {
+      if (before) this.#entries.set(path, before);
+      else this.#entries.delete(path);
+    }
+    this.#unsynced = [];
+    this.#watchers.clear();
+  }
+
+  #sync(directory: string): void {
+    this.#unsynced = this.#unsynced.filter(({ path }) => directoryOf(path) !== directory);
   }
 
   has(path: string): boolean {
@@ -39,6 +62,7 @@ export class SimulatedFiles {
   }
 
   #remove(path: string): void {
+    this.#unsynced.push({ path, before: this.#entries.get(path) });
     this.#get(path).links = 0;
     this.#entries.delete(path);
     this.#changed(path);
@@ -83,7 +107,7 @@ export class SimulatedFiles {
       chmod: async () => {},
       chown: async () => {},
       realPath: async (path) => path,
-      syncDirectory: (path) => change(path, () => undefined),
+      syncDirectory: (path) => change(path, () => this.#sync(path)),
       space: () => act(() => this.#space()),
       watch: (directory, changed) => {
         const told = (): void => {
@@ -116,6 +140,7 @@ export class SimulatedFiles {
   ): OpenFile {
     const known = this.#entries.get(path);
     if (known && flags & openFlags.create && flags & openFlags.exclusive) throw failure("EEXIST", path);
+    if (!known && flags & openFlags.create) this.#unsynced.push({ path, before: undefined });
     const entry = known ?? (flags & openFlags.create ? this.put(path, Buffer.alloc(0), mode) : this.#get(path));
     let at = 0;
     return {

@@ -1,5 +1,5 @@
-import { memoryLog } from "../../../src/log/log.ts";
-import { Master, type Plan } from "../../../src/master/master.ts";
+import { createLog } from "../../../src/log/log.ts";
+import { Master } from "../../../src/master/master.ts";
 import { Sockets } from "../../../src/master/sockets.ts";
 import { type RelayWorld, runRelayProcess } from "../../../src/relay/relay-process.ts";
 import type { Child, Parent, Processes, SpawnOptions } from "../../../src/runtime/processes.ts";
@@ -18,10 +18,9 @@ const host = "10.0.0.1";
 
 /**
  * The master as it is, and the relays that it starts: the relay's own program (src/relay/relay-process.ts) in a process of the
- * simulated world. The master itself does not die here.
+ * simulated world. The master dies when the power fails.
  */
 export class System {
-  readonly master: Master;
   /** Every relay that was ever started. */
   readonly relays: SimulatedProcess[] = [];
   readonly #world: World;
@@ -30,35 +29,46 @@ export class System {
   readonly #files: SimulatedFiles;
   /** Who holds which owner's lock. */
   readonly #locks = new Map<string, SimulatedProcess>();
+  #process: SimulatedProcess;
+  #master: Master;
 
   constructor(parts: { world: World; disk: SimulatedDisk; network: SimulatedNetwork; files: SimulatedFiles }) {
     this.#world = parts.world;
     this.#disk = parts.disk;
     this.#network = parts.network;
     this.#files = parts.files;
-    const own = new SimulatedProcess(this.#world, "master", 1);
+    this.#process = new SimulatedProcess(this.#world, "master", 1);
+    this.#master = this.#start(this.#process);
+  }
+
+  /** A new one after each loss of power. */
+  get master(): Master {
+    return this.#master;
+  }
+
+  /** Everything that runs on the machine is gone, and of its files what was not synced; then it is started again. */
+  losePower(): void {
+    this.#world.note("the power fails");
+    const killed = { status: undefined, signal: "SIGKILL" } as const;
+    for (const relay of this.living) relay.die(killed);
+    this.#process.die(killed);
+    this.#files.losePower();
+    this.#network.losePower();
+    this.#disk.losePower(this.#world);
+    this.#process = new SimulatedProcess(this.#world, "master", 1);
+    this.#master = this.#start(this.#process);
+  }
+
+  #start(own: SimulatedProcess): Master {
     const runtime = this.#runtime(own, [], undefined);
-    const log = memoryLog();
-    const noted = log.lines.push.bind(log.lines);
-    log.lines.push = (...lines) => {
-      for (const line of lines) this.#world.note(line);
-      return noted(...lines);
-    };
-    this.master = new Master({
-      runtime,
-      log,
-      sockets: new Sockets(runtime.net),
-      relayLog: (text) => this.#logged(text),
-      syslog: false,
-    });
+    const sink = ({ text }: { readonly text: string }) => this.#world.note(`master: ${text}`);
+    const log = createLog({ sink, now: () => own.clock.now(), service: "master", slot: 1, tag: "postfix" });
+    const sockets = new Sockets(runtime.net);
+    return new Master({ runtime, log, sockets, relayLog: (text) => this.#logged(text), syslog: false });
   }
 
   get living(): readonly SimulatedProcess[] {
     return this.relays.filter(({ alive }) => alive);
-  }
-
-  apply(plan: Plan): Promise<readonly string[]> {
-    return this.master.apply(plan);
   }
 
   #logged(text: string): void {
@@ -111,13 +121,15 @@ export class System {
     const process = new SimulatedProcess(world, `relay ${pid}`, pid);
     world.note(`${process.name} starts`);
     this.relays.push(process);
+    const master = this.#process;
     const exited = new Promise<NonNullable<SimulatedProcess["exit"]>>((resolve) => {
       process.atDeath(() =>
-        world.clock.after(world.below(5), () => resolve(process.exit ?? { status: 0, signal: undefined })),
+        master.clock.after(world.below(5), () => resolve(process.exit ?? { status: 0, signal: undefined })),
       );
     });
-    const toChild = this.#channel(() => process.alive);
-    const toMaster = this.#channel(() => process.alive);
+    const open = (): boolean => process.alive && master.alive;
+    const toChild = this.#channel(open);
+    const toMaster = this.#channel(open);
     let listener: ((message: unknown) => void) | undefined;
     const parent: Parent = {
       // What it says and does not live to get out of its hands is lost.

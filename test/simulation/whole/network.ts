@@ -52,7 +52,7 @@ export class SimulatedNetwork {
   /** The network as one process has it. `descriptors`: what was handed down to it, from number 4 on. */
   netOf(owner: SimulatedProcess, address: string, descriptors: readonly number[], files: SimulatedFiles): Net {
     return {
-      bind: (at) => this.#bind(at),
+      bind: (at) => (owner.effect() ? this.#bind(at) : { fd: 0, endpoint: at, close() {} }),
       connect: async (options) => {
         if (!owner.effect()) return new Promise(() => {});
         return await this.connect(owner, options.from ?? address, options);
@@ -69,6 +69,15 @@ export class SimulatedNetwork {
     };
   }
 
+  /** What this machine listened on is gone, and whoever waited there with it. */
+  losePower(): void {
+    for (const { at, waiting } of this.#byNumber.values()) {
+      this.#listening.delete(nameOf(at));
+      for (const each of waiting) each.vanish();
+    }
+    this.#byNumber.clear();
+  }
+
   #bind(at: Endpoint): BoundAddress {
     const name = nameOf(at);
     if (this.#listening.has(name)) throw refusal("EADDRINUSE", "Address already in use");
@@ -76,7 +85,10 @@ export class SimulatedNetwork {
     const listening = { at, acceptors: [], waiting: [] };
     this.#listening.set(name, listening);
     this.#byNumber.set(fd, listening);
-    return { fd, endpoint: at, close: () => void this.#listening.delete(name) };
+    const close = (): void => {
+      if (this.#listening.get(name) === listening) this.#listening.delete(name);
+    };
+    return { fd, endpoint: at, close };
   }
 
   #listen(listening: Listening, acceptor: Acceptor): Listener {

@@ -85,7 +85,7 @@ class WholeRun {
   readonly #system: System;
   #count = 0;
   #sessions = 0;
-  #reloading = false;
+  #reloading: object | undefined;
 
   constructor(seed: number) {
     this.world = new World(seed);
@@ -114,6 +114,8 @@ class WholeRun {
 
   async step(): Promise<void> {
     const { world } = this;
+    // A start that failed is tried again by whoever wanted it.
+    if (!this.#system.master.relayPid && world.chance(0.3)) this.#apply();
     this.#act(world.below(100));
     await quiet();
     const kind = world.below(100);
@@ -130,6 +132,7 @@ class WholeRun {
     else if (kind < 81) this.#apply();
     else if (kind < 85) world.clock.jump((world.below(3) - 1) * (world.chance(0.2) ? 2 * lifetime_ms : 90_000));
     else if (kind < 88) this.#system.master.flush();
+    else if (kind < 91) this.#losePower();
     this.#oracle.look();
   }
 
@@ -158,17 +161,24 @@ class WholeRun {
     this.world.pick(this.#system.living)?.die({ status: undefined, signal: "SIGKILL" });
   }
 
+  #losePower(): void {
+    this.#system.losePower();
+    this.#reloading = undefined;
+    this.#apply();
+  }
+
   /** A start or a reload. One that fails changes nothing; the first is tried until it does not. */
   #apply(): void {
     if (this.#reloading) return;
     const { world } = this;
-    this.#reloading = true;
+    const reload = {};
+    this.#reloading = reload;
     world.note("reload");
-    this.#system
+    this.#system.master
       .apply(planOf(world.pick(variants) ?? ""))
       .catch((error: Error) => world.note(`not reloaded: ${error.message}`))
       .finally(() => {
-        this.#reloading = false;
+        if (this.#reloading === reload) this.#reloading = undefined;
       });
   }
 
