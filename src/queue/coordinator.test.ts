@@ -3,10 +3,10 @@ import { test } from "node:test";
 import { memoryLog } from "../log/log.ts";
 import { ManualClock } from "../runtime/manual-clock.ts";
 import { type Engine, EngineError, type EngineErrorKind, type Op, type Result } from "./engine.ts";
-import { EngineStore } from "./engine-store.ts";
+import { EngineStore, type EngineStoreOptions } from "./engine-store.ts";
 import { MemoryEngine, MemoryQueue } from "./memory-engine.ts";
 import { openMemoryStore } from "./memory-store.ts";
-import type { NewMessage, RecipientOutcome, Settlement } from "./store.ts";
+import type { NewMessage, RecipientOutcome, RefusedBatch, Settlement } from "./store.ts";
 
 /** A memory engine whose commits wait to be let through, and fail when told to. */
 class FaultyEngine implements Engine {
@@ -41,12 +41,16 @@ class FaultyEngine implements Engine {
   }
 }
 
-function bed(limits?: { ops: number; bytes: number }) {
+function bed(limits?: { ops: number; bytes: number }, own: Partial<EngineStoreOptions> = {}) {
   const [queue, clock, log] = [new MemoryQueue(), new ManualClock(), memoryLog()];
   const engine = new FaultyEngine(queue, "a");
-  const options = { owner: "a", generation: 0, clock, log, largestId: 0 };
+  const options = { owner: "a", generation: 0, clock, log, largestId: 0, ...own };
   const store = new EngineStore(engine, limits ? { ...options, limits } : options);
   return { queue, clock, log, engine, store };
+}
+
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
 }
 
 const recipient = { address: "a@b.example", original: "a@b.example", notify: undefined, orcpt: undefined } as const;
@@ -266,6 +270,48 @@ test("failed: what was refused and reappears is removed by the successor, what w
     (await successor.claim(0, 10)).map(({ id }) => id),
     [acknowledged],
   );
+});
+
+/** A refusal whose note is `noting`, and whether it has been told. */
+async function refusal(noting: Promise<void>) {
+  const noted: RefusedBatch[] = [];
+  const noteRefused = (batches: readonly RefusedBatch[]): Promise<void> => {
+    noted.push(...batches);
+    return noting;
+  };
+  const { store, engine, clock } = bed(undefined, { noteRefused });
+  engine.faults.push("failedButKept");
+  let told = false;
+  const accepted = accept(store).catch(() => {
+    told = true;
+  });
+  let failed = false;
+  void store.failed.then(() => {
+    failed = true;
+  });
+  await settled();
+  return { noted, clock, accepted, told: () => told, failed: () => failed };
+}
+
+test("failed: nobody is told of a refusal before it is noted for the successor", async () => {
+  const noting = Promise.withResolvers<void>();
+  const { noted, accepted, told, failed } = await refusal(noting.promise);
+  assert.deepEqual(noted, [{ owner: "a", batch: 1 }]);
+  assert.deepEqual([told(), failed()], [false, false]);
+  noting.resolve();
+  await accepted;
+  await settled();
+  assert.deepEqual([told(), failed()], [true, true]);
+});
+
+test("failed: a disk that takes no note does not keep the store from ending", async () => {
+  const { clock, accepted, told } = await refusal(new Promise(() => {}));
+  clock.advance(4999);
+  await settled();
+  assert.equal(told(), false);
+  clock.advance(1);
+  await accepted;
+  assert.equal(told(), true);
 });
 
 test("failed: held mail that was refused and reappears is removed by the successor", async () => {

@@ -29,12 +29,14 @@ import { QueueError } from "./store.ts";
  *  3. What reports finished work (settle, discard, set aside) is never refused for want of room: forgetting it
  *     would repeat deliveries. It is tried again until it succeeds or the store fails.
  *  4. While that waits for room, nothing that needs room is taken.
- *  5. After "failed" nothing is written any more, and `refused` names every batch that may reappear.
+ *  5. After "failed" nothing is written any more, and `refused` names every batch that may reappear. Nobody is told that
+ *     something in it was refused before that is noted: a process that dies in between has told nobody anything.
  */
 export class Coordinator {
   readonly #engine: Engine;
   readonly #clock: Clock;
   readonly #limits: BatchLimits;
+  readonly #note: ((batch: number) => Promise<unknown>) | undefined;
   #queue: Entry[] = [];
   #batch = 0;
   #writing = false;
@@ -56,7 +58,14 @@ export class Coordinator {
   readonly failed: Promise<QueueError>;
   readonly figures = { batches: 0, ops: 0, largest: 0 };
 
-  constructor(engine: Engine, clock: Clock, limits: BatchLimits = defaultLimits) {
+  /** `note` makes it known to successors that a batch is refused, and never rejects. */
+  constructor(
+    engine: Engine,
+    clock: Clock,
+    limits: BatchLimits = defaultLimits,
+    note?: (batch: number) => Promise<unknown>,
+  ) {
+    this.#note = note;
     this.#engine = engine;
     this.#clock = clock;
     this.#limits = limits;
@@ -96,14 +105,20 @@ export class Coordinator {
 
   /** The engine is found broken by other means than a commit. */
   fail(reason: string): void {
-    if (this.#failure) return;
-    this.#failure = new QueueError("failed", reason);
+    this.#reportFailure(this.#stop(reason));
+    this.#wakeIdle();
+  }
+
+  /** Nothing is written or taken any more; what no batch holds is refused. */
+  #stop(reason: string): QueueError {
+    if (this.#failure) return this.#failure;
+    const failure = new QueueError("failed", reason);
+    this.#failure = failure;
     this.#pause?.cancel();
     const queue = this.#queue;
     this.#queue = [];
-    for (const { reject } of queue) reject(this.#failure);
-    this.#reportFailure(this.#failure);
-    this.#wakeIdle();
+    for (const { reject } of queue) reject(failure);
+    return failure;
   }
 
   #refusal(op: Op): QueueError | undefined {
@@ -177,13 +192,34 @@ export class Coordinator {
     this.#writing = false;
     const kind = error instanceof EngineError ? error.kind : "failed";
     const message = error instanceof Error ? error.message : String(error);
-    if (kind === "failed") {
-      this.refused.push(number);
-      this.fail(message);
-      for (const { reject } of entries) reject(this.#failure ?? new QueueError("failed", message));
-    } else if (kind === "refused") this.#refuseOne(entries, (error as EngineError).index, message);
+    if (kind === "failed") return this.#refuseBatch(number, entries, message);
+    if (kind === "refused") this.#refuseOne(entries, (error as EngineError).index, message);
     else this.#waitFor(kind, entries);
     this.#wakeIdle();
+  }
+
+  /** The batch may be in the file after all. */
+  #refuseBatch(number: number, entries: readonly Entry[], message: string): void {
+    this.refused.push(number);
+    const failure = this.#stop(message);
+    const refuse = (): void => {
+      this.#writing = false;
+      for (const { reject } of entries) reject(failure);
+      this.#reportFailure(failure);
+      this.#wakeIdle();
+    };
+    if (!this.#note) return refuse();
+    this.#writing = true;
+    let waiting = true;
+    const once = (): void => {
+      if (!waiting) return;
+      waiting = false;
+      late.cancel();
+      refuse();
+    };
+    // A disk that takes no note must not keep us from ending.
+    const late = this.#clock.after(longestNote_ms, once);
+    void this.#note(number).then(once, once);
   }
 
   /** One operation spoils the batch: the others go again without it. */
@@ -245,6 +281,7 @@ interface Entry {
 }
 
 const firstPause_ms = 250;
+const longestNote_ms = 5000;
 const longestPause_ms = 8000;
 const triesWhenClosing = 4;
 

@@ -72,13 +72,17 @@ export class EngineStore implements QueueStore {
     this.owner = options.owner;
     this.#clock = options.clock;
     this.#log = options.log;
-    this.#coordinator = new Coordinator(engine, options.clock, options.limits);
+    this.#coordinator = new Coordinator(engine, options.clock, options.limits, this.#noteOf(options));
     this.#ids = new IdSequence(options.clock, options.generation, options.largestId);
     this.#cache = new BodyCache(options.cache_bytes ?? defaultCache_bytes);
     this.#operator = new Operator(this.#coordinator, options.clock, (action, id) => this.#operated(action, id));
     this.#traces_ms = (options.traces_s ?? defaultTraces_s) * 1000;
     void engine.broken?.then(({ message }) => this.#coordinator.fail(message));
     this.#sweepLater();
+  }
+
+  #noteOf({ noteRefused, owner }: EngineStoreOptions): ((batch: number) => Promise<unknown>) | undefined {
+    return noteRefused && ((batch) => noteRefused([{ owner, batch }]));
   }
 
   /** Resolves when a sync or a write has failed: the store answers nothing any more and must be opened anew. */
@@ -476,6 +480,8 @@ export interface EngineStoreOptions {
   readonly cache_bytes?: number;
   /** How long the trace of a source is kept after its message is gone. */
   readonly traces_s?: number;
+  /** Makes known to successors what is refused and may be in the file after all; waited for before anybody is told. */
+  readonly noteRefused?: (batches: readonly RefusedBatch[]) => Promise<unknown>;
 }
 
 /** A message in work here. */

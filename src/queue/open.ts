@@ -42,6 +42,8 @@ export interface SqliteStoreOptions {
   readonly pageCache_bytes?: number;
   readonly checkpoint_bytes?: number;
   readonly traces_s?: number;
+  /** See EngineStoreOptions. */
+  readonly noteRefused?: (batches: readonly RefusedBatch[]) => Promise<unknown>;
 }
 
 /** An engine whose file is not open yet; it resolves to the largest id in it. */

@@ -151,19 +151,23 @@ class RelayProcess {
     const noted = await notedRefused(files, paths.queue);
     const refused = [...message.refused, ...noted];
     const alone = await isAlone(files, paths.queue, message.owner, locks);
-    const store = await openStore(engine, runtime, { conf, paths, log, message, refused, alone });
+    const tellings: Promise<unknown>[] = [];
+    // The master knows it, too, in case there can be no note; and the note is there when the master is not.
+    const tellRefused = (batches: readonly RefusedBatch[]): Promise<unknown> => {
+      const told = Promise.all([say({ kind: "refused", batches }), noteRefused(files, paths.queue, batches)]);
+      tellings.push(told);
+      return told;
+    };
+    const store = await openStore(engine, runtime, { conf, paths, log, message, refused, alone, tellRefused });
     await forgetNoted(files, paths.queue, noted);
     let isBroken = false;
     const broken = (error: unknown): void => {
       if (isBroken) return;
       isBroken = true;
-      // Its successor has to know before it opens the queue, so we do not end before that is said.
-      const batches = store.refusedBatches;
-      const said = Promise.all([say({ kind: "refused", batches }), noteRefused(files, paths.queue, batches)]);
       fail(
         `mail queue: ${error instanceof Error ? error.message : String(error)}; the relay is restarted`,
         exit.tempFail,
-        said,
+        Promise.all(tellings),
       );
     };
     // Whoever finds it broken: also when nothing is being delivered, and only clients are refused.
@@ -323,6 +327,7 @@ async function openStore(
     message,
     refused,
     alone,
+    tellRefused,
   }: {
     conf: RelayConf;
     paths: QueuePaths;
@@ -330,6 +335,7 @@ async function openStore(
     message: Begin;
     refused: readonly RefusedBatch[];
     alone: boolean;
+    tellRefused: (batches: readonly RefusedBatch[]) => Promise<unknown>;
   },
 ) {
   return openSqliteStore(engine, {
@@ -340,6 +346,7 @@ async function openStore(
     log: log.as("qmgr"),
     alone,
     refused,
+    noteRefused: tellRefused,
     limits: { ops: conf.postern_queue_batch_limit, bytes: conf.postern_queue_batch_size_limit },
     cache_bytes: conf.postern_queue_cache_size,
     pageCache_bytes: conf.postern_queue_page_cache_size,

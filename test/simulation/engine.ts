@@ -105,7 +105,7 @@ export class SimulatedEngine implements Engine {
   #ending(): "ok" | "full" | "busy" | "failed" {
     const world = this.#world;
     if (!world.faulty || !world.chance(0.15)) return "ok";
-    return world.chance(0.15) ? "failed" : world.chance(0.7) ? "full" : "busy";
+    return world.chance(world.failingSyncs) ? "failed" : world.chance(0.7) ? "full" : "busy";
   }
 
   #fails(kind: "full" | "busy" | "failed", batch: Batch): never {

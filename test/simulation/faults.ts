@@ -44,8 +44,8 @@ export const storeFaults: readonly Fault[] = [
     "acknowledge after a failed sync",
     "the error of a sync is dropped on the way to whoever waits",
     coordinator,
-    'for (const { reject } of entries) reject(this.#failure ?? new QueueError("failed", message));',
-    'for (const { op, resolve, reject } of entries) op.kind === "accept" ? resolve("stored") : reject(this.#failure as QueueError);',
+    "for (const { reject } of entries) reject(failure);",
+    'for (const { op, resolve, reject } of entries) op.kind === "accept" ? resolve("stored") : reject(failure);',
   ),
   fault(
     "refused mail that was held is not removed",
@@ -58,8 +58,8 @@ export const storeFaults: readonly Fault[] = [
     "sync again after a failed sync",
     "a second sync succeeds without the pages that the first one lost (PostgreSQL, 2018)",
     coordinator,
-    'if (kind === "failed") {',
-    'if (kind === "failed") this.#waitFor("busy", entries);\n    else if (kind === ("never" as string)) {',
+    'if (kind === "failed") return this.#refuseBatch(number, entries, message);',
+    'if (kind === "failed") return this.#waitFor("busy", entries);',
   ),
   fault(
     "refused batches are not noted",

@@ -10,6 +10,12 @@ export class World {
   readonly #random: Rng;
   /** False at the end of a run, when everything works again. */
   faulty = true;
+  /** How many of the commits that fail do so at the sync, and for good. */
+  failingSyncs = 0.15;
+  /** How many reads of the queue fail. */
+  failingReads = 0.05;
+  /** How many messages do not fit one piece of the queue. */
+  largeMessages = 0.1;
   violation: string | undefined;
 
   constructor(seed: number) {

@@ -87,7 +87,7 @@ export class SimulatedClient {
       return `${name}@d${world.below(5)}.example`;
     });
     const sender = world.chance(0.06) ? "" : `s${number}@d9.example`;
-    const size_bytes = world.chance(0.15) ? 60_000 + world.below(120_000) : world.below(1500);
+    const size_bytes = world.chance(world.largeMessages) ? 60_000 + world.below(120_000) : world.below(1500);
     return { sender, addresses: [...new Set(addresses)], size_bytes };
   }
 

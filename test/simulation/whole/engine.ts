@@ -40,13 +40,20 @@ export class ProcessEngine implements OpenableEngine {
 
   async commit(number: number, ops: readonly Op[]): Promise<readonly Result[]> {
     if (!this.#process.effect()) return never();
-    return await this.#of().commit(number, ops);
+    try {
+      return await this.#of().commit(number, ops);
+    } catch (error) {
+      // What breaks a disk may break the rest of the machine, too.
+      if (this.#world.faulty && this.#world.chance(0.4)) this.#process.fuse(1 + this.#world.below(8));
+      throw error;
+    }
   }
 
   async read<Kind extends ReadKind>(read: ReadOf<Kind>): Promise<ReadResultOf[Kind]> {
     await this.#process.pause(this.#world.below(3));
     if (!this.#process.alive) return never();
-    if (this.#world.faulty && this.#world.chance(0.05)) throw new EngineError("busy", "simulated: cannot be read now");
+    if (this.#world.faulty && this.#world.chance(this.#world.failingReads))
+      throw new EngineError("busy", "simulated: cannot be read now");
     return await this.#of().read<Kind>(read);
   }
 

@@ -76,7 +76,7 @@ export const wholeFaults: readonly Fault[] = [
     "smtpd/incoming.ts",
     "else if (this.#waiting) this.#pieces.push(piece);",
     "else if (this.#waiting) return;",
-    82,
+    72,
   ),
   fault(
     "a line end that the network cuts in two is no line end",
@@ -84,14 +84,14 @@ export const wholeFaults: readonly Fault[] = [
     "rfc5321/dot.ts",
     'if (this.#crs > 0 || this.#place === "dot") {',
     'this.#crs = 0;\n    if (this.#place === "dot") {',
-    11,
+    52,
   ),
   fault(
     "recipients of two domains are taken for one",
     "equal names before the @: one of them gets nothing",
     "cleanup/envelopes.ts",
-    "const folded = address.toLowerCase();",
-    'const folded = address.toLowerCase().replace(/@.*/, "");',
+    "if (this.#keys.has(aliased ? plain : whole)) return false;",
+    'if (this.#keys.has(address.replace(/@.*/, ""))) return false;\n    this.#keys.add(address.replace(/@.*/, ""));',
   ),
   fault(
     "dots are not doubled",
@@ -134,7 +134,7 @@ export const wholeFaults: readonly Fault[] = [
     "smtp/transfer.ts",
     'this.#sendLarge().catch(() => this.#break("unreadable"));',
     "this.#sendLarge().catch(() => {\n        this.#sent();\n        this.#session.facts.dialogue.send(this.#finalDot());\n      });",
-    208,
+    166,
   ),
   fault(
     "a session is used for another destination",
@@ -203,7 +203,15 @@ export const wholeFaults: readonly Fault[] = [
     "a failing relay does not say what it refused",
     "what was refused comes back with the file, and is delivered",
     relayProcess,
-    "const batches = store.refusedBatches;",
-    "const batches: RefusedBatch[] = [];",
+    'const told = Promise.all([say({ kind: "refused", batches }), noteRefused(files, paths.queue, batches)]);',
+    "const told = Promise.resolve();",
+  ),
+  fault(
+    "a refusal is told before it is noted",
+    "a relay that dies in between leaves mail behind that its client was told is refused",
+    "queue/coordinator.ts",
+    "void this.#note(number).then(once, once);",
+    "void this.#note(number);\n    once();",
+    173,
   ),
 ];

@@ -90,6 +90,8 @@ class WholeRun {
   constructor(seed: number) {
     this.world = new World(seed);
     const { world } = this;
+    if (world.chance(0.25)) world.failingSyncs = 0.6;
+    if (world.chance(0.2)) Object.assign(world, { failingReads: 0.3, largeMessages: 0.6 });
     this.#oracle = new WholeOracle(world);
     this.#network = new SimulatedNetwork(world);
     this.#files = new SimulatedFiles(world);
@@ -128,7 +130,7 @@ class WholeRun {
     const { world } = this;
     if (kind < 55) this.#client(1 + world.below(world.chance(0.3) ? 5 : 2));
     else if (kind < 63) this.#kill();
-    else if (kind < 73) world.pick(this.#system.living)?.fuse(1 + world.below(world.chance(0.5) ? 20 : 200));
+    else if (kind < 73) world.pick(this.#system.living)?.fuse(1 + world.below(world.pick([6, 30, 200]) ?? 1));
     else if (kind < 81) this.#apply();
     else if (kind < 85) world.clock.jump((world.below(3) - 1) * (world.chance(0.2) ? 2 * lifetime_ms : 90_000));
     else if (kind < 88) this.#system.master.flush();
