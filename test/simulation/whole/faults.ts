@@ -104,8 +104,8 @@ export const wholeFaults: readonly Fault[] = [
     "done at 354",
     "recipients count as delivered to before the message was sent",
     transaction,
-    'return this.#go("dot", this.#accepted.length > 0 ? "body" : "dot");',
-    'return this.#go("dot", this.#accepted.length > 0 ? "body" : "dot", this.#settleAccepted(reply, "data", true));',
+    'if (this.#accepted.length > 0) return this.#go("dot", "body");',
+    'if (this.#accepted.length > 0) return this.#go("dot", "body", this.#settleAccepted(reply, "data", true));',
   ),
   fault(
     "a lost reply is a refusal",
