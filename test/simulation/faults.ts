@@ -10,8 +10,6 @@ export interface Fault {
   /** What somebody would notice, or the class of bug as it is known from elsewhere. */
   readonly why: string;
   readonly edits: readonly Edit[];
-  /** A seed that found it once: tried first, since others may take long. */
-  readonly foundBy?: number;
 }
 
 export interface Edit {
