@@ -130,7 +130,7 @@ export const wholeFaults: readonly Fault[] = [
     "half a message is sent as a whole one",
     "the final dot goes out behind a body that could not be read to its end",
     "smtp/transfer.ts",
-    'this.#sendLarge().catch(() => this.#break("unreadable"));',
+    "this.#sendLarge().catch((error: unknown) => this.#cannotSend(error));",
     "this.#sendLarge().catch(() => {\n        this.#sent();\n        this.#session.facts.dialogue.send(Buffer.concat([Buffer.from('\\r\\n'), this.#finalDot()]));\n      });",
   ),
   fault(
