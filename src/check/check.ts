@@ -6,6 +6,7 @@
  */
 
 import { parseNextHop } from "../dns/nexthop.ts";
+import { clientParts } from "../relay/client-parts.ts";
 import type { SmtpTransport } from "../relay/configuration.ts";
 import { splitAddress } from "../rfc5321/path.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -16,9 +17,8 @@ import { inspectHost } from "./host.ts";
 import { inspectIdentity } from "./identity.ts";
 import { inspectLogins } from "./logins.ts";
 import type { NextHopUse } from "./next-hops.ts";
-import { partsOf } from "./parts.ts";
 import { inspectPasswordEntries } from "./password-entries.ts";
-import { type HopProbe, probeHop } from "./probe.ts";
+import { type HopProbe, probeHop, silent } from "./probe.ts";
 import { probeFindings } from "./probe-findings.ts";
 import { type Scene, setScene } from "./scene.ts";
 import { inspectTables } from "./tables.ts";
@@ -168,18 +168,30 @@ async function namedHop(scene: Scene, destination: string): Promise<NextHopUse[]
   }
 }
 
+/** As mail of this host's own programs has it when it leaves cleanup. */
+async function usualSender({ router }: Scene): Promise<string> {
+  const written = router.rewriter.rewrite("root");
+  try {
+    return await router.canonicalMaps.envelope("envelope_sender", written);
+  } catch (error) {
+    if (!(error instanceof TableError)) throw error;
+    return written;
+  }
+}
+
 async function probeAll(
   scene: Scene,
   hops: readonly NextHopUse[],
   { from, patience_s, progress }: CheckRequest,
 ): Promise<readonly HopProbe[]> {
   const probes: HopProbe[] = new Array(hops.length);
-  const usual = from ?? scene.router.rewriter.rewrite("root");
+  const usual = await usualSender(scene);
   const waiting = hops.entries();
   let done = 0;
   const work = async (): Promise<void> => {
     for (const [index, use] of waiting) {
-      probes[index] = await probeHop(use, from ?? use.sender ?? usual, partsOf(scene, use.transport), patience_s);
+      const parts = clientParts(use.transport, scene, silent(scene.runtime.clock));
+      probes[index] = await probeHop(use, from ?? use.sender ?? usual, parts, patience_s);
       progress(++done, hops.length);
     }
   };

@@ -10,6 +10,7 @@ import { type NextHopAddress, parseNextHop } from "../dns/nexthop.ts";
 import { createLog, type Log } from "../log/log.ts";
 import { formatPath } from "../rfc5321/path.ts";
 import type { ServerReply } from "../rfc5321/reply-parser.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { TlsFacts } from "../runtime/net.ts";
 import type { SaslProperty } from "../sasl/mechanism.ts";
 import type { Selected } from "../sasl/select.ts";
@@ -22,6 +23,7 @@ import { relayText, type Session } from "../smtp/session.ts";
 import type { OpeningWatch } from "../smtp/watch.ts";
 import { breakText, replyText } from "../smtp/words.ts";
 import type { Answer } from "../table/maps.ts";
+import { TableError } from "../table/table.ts";
 import type { InvalidPolicy, TlsPolicy } from "../tls/policy.ts";
 import type { Verdict } from "../tls/verify.ts";
 import type { NextHopUse } from "./next-hops.ts";
@@ -72,18 +74,19 @@ export interface HopProbe {
 }
 
 /** A quiet place for what a delivery would write into the log. */
-const silent = (now: () => number): Log =>
-  createLog({ sink: () => {}, now, service: "check", slot: 0, tag: "postfix" });
+export const silent = (clock: Clock): Log =>
+  createLog({ sink: () => {}, now: () => clock.now(), service: "check", slot: 0, tag: "postfix" });
 
 export async function probeHop(
   use: NextHopUse,
-  sender: string,
+  internal: string,
   given: SmtpParts,
   patience_s: number,
 ): Promise<HopProbe> {
   const parts = impatient(given, patience_s);
   const { clock, names, random } = parts.runtime;
   const begun_ms = clock.monotonic();
+  const sender = await outside(internal, parts);
   const base = { use, sender, steps: [], hosts: [], lookup: undefined, policy: undefined, hop: undefined };
   const hop = parseNextHop(use.nexthop, parts.conf.smtp_tcp_port);
   if ("error" in hop) return { ...base, ms: 0 };
@@ -92,7 +95,7 @@ export async function probeHop(
     random,
     conf: parts.conf,
     self: parts.self,
-    log: silent(() => clock.now()),
+    log: silent(clock),
   });
   const resolved: Step = {
     name: "resolve",
@@ -116,6 +119,16 @@ export async function probeHop(
     if (!probed.failure) break;
   }
   return ended({ hosts });
+}
+
+/** The sender as the server is told it (smtp_generic_maps). A table that cannot tell defers mail, and has said so when it was opened. */
+async function outside(sender: string, { generic }: SmtpParts): Promise<string> {
+  try {
+    return (await generic?.find(sender))?.[0] ?? sender;
+  } catch (error) {
+    if (error instanceof TableError) return sender;
+    throw error;
+  }
 }
 
 /** Nobody waits five minutes for a greeting at a terminal. */
@@ -158,7 +171,7 @@ async function probeHost(request: HostRequest): Promise<HostProbe> {
   const opened: Opened = await openSession(
     {
       ...{ host, hop, nexthop: hop.written, bestHost: true, policy, inClear: false, needsSmtpUtf8: false },
-      ...{ queueId: "NOQUEUE", credentials, log: silent(() => clock.now()), watch: recorder },
+      ...{ queueId: "NOQUEUE", credentials, log: silent(clock), watch: recorder },
     },
     parts,
   );

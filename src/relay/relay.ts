@@ -19,13 +19,12 @@ import { findAccountById } from "../runtime/accounts.ts";
 import type { Connection, Listener } from "../runtime/net.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { SmtpClient } from "../smtp/client.ts";
-import { outgoingRules } from "../smtp/content-filter.ts";
 import { ClientLimits } from "../smtpd/limits.ts";
 import type { RecipientFacts, SmtpdPorts } from "../smtpd/ports.ts";
 import { SmtpServer } from "../smtpd/server.ts";
 import type { Answer } from "../table/maps.ts";
 import { staleGrace_ms } from "../table/table-set.ts";
-import { TlsPolicies } from "../tls/policy.ts";
+import { clientParts } from "./client-parts.ts";
 import type { Configuration, SmtpdService, SmtpTransport } from "./configuration.ts";
 import type { FlushWhich } from "./flush.ts";
 import { FreeSpace } from "./free-space.ts";
@@ -339,26 +338,8 @@ export class Relay {
 
   #client(transport: SmtpTransport, self: readonly string[]): SmtpClient {
     const { runtime, materials, log } = this.#parts;
-    const { conf, protocol } = transport;
-    const material = materials.transports.get(transport);
-    if (!material) throw new Error(`nothing was gathered for transport ${transport.name}`);
-    const own = log.as(protocol, undefined, conf.syslog_name);
-    return new SmtpClient({
-      protocol,
-      queueDirectory: conf.queue_directory,
-      conf,
-      runtime,
-      log: own,
-      passwords: materials.tables.maps(conf.smtp_sasl_password_maps),
-      discardMaps: materials.tables.maps(conf.smtp_discard_ehlo_keyword_address_maps),
-      generic: this.#router.addressMap("smtp_generic_maps", conf.smtp_generic_maps, "generic"),
-      filter: material.filter,
-      checks: outgoingRules(conf, materials.tables.maps),
-      policies: new TlsPolicies(conf, materials.tables.maps(conf.smtp_tls_policy_maps), own),
-      authorities: material.authorities,
-      self,
-      minimalBackoff_s: conf.minimal_backoff_time,
-    });
+    const own = log.as(transport.protocol, undefined, transport.conf.syslog_name);
+    return new SmtpClient(clientParts(transport, { runtime, materials, router: this.#router, self }, own));
   }
 }
 

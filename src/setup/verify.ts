@@ -4,10 +4,10 @@
  */
 
 import { type Finding, nowhere } from "../check/finding.ts";
-import { partsOf } from "../check/parts.ts";
-import { type HopProbe, probeHop } from "../check/probe.ts";
+import { type HopProbe, probeHop, silent } from "../check/probe.ts";
 import { probeFindings } from "../check/probe-findings.ts";
 import { setScene } from "../check/scene.ts";
+import { clientParts } from "../relay/client-parts.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { Maps } from "../table/maps.ts";
 import { type Login, SetupError } from "./changes.ts";
@@ -88,7 +88,7 @@ async function tryCandidate(runtime: Runtime, request: VerifyRequest, candidate:
   }
   const delimiter = use.transport.conf.smtp_sasl_password_result_delimiter.slice(0, 1) || ":";
   const parts = {
-    ...partsOf(scene, use.transport),
+    ...clientParts(use.transport, scene, silent(runtime.clock)),
     passwords: onePassword(nexthop, `${username}${delimiter}${password}`),
   };
   const probe = await probeHop({ ...use, place: nowhere }, request.sender, parts, request.patience_s);

@@ -218,7 +218,12 @@ const mistakes: readonly Mistake[] = [
           ? { reply: "550 5.7.60 SMTP; Client does not have permissions to send as this sender" }
           : undefined,
     },
-    mend: (place) => place.set({ myorigin: "owner.example" }),
+    mend(place) {
+      const generic = join(place.directory, "generic");
+      writeFileSync(generic, "@relay.example me@owner.example\n");
+      run(`postmap hash:${generic}`);
+      place.set({ smtp_generic_maps: `hash:${generic}` });
+    },
   },
   {
     called: "a server that offers AUTH after STARTTLS only, and TLS switched off",
