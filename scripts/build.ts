@@ -66,7 +66,7 @@ async function make(place: string): Promise<void> {
   const { bundled, bytesOf } = await bundle();
   for (const each of bundled) {
     write(join(place, `${each.name}.program`), container(each, bytesOf));
-    write(join(place, `${each.name}.cjs`), `${loading(each.name)};\n`);
+    write(join(place, `${each.name}.cjs`), `const $require = require;\n${loading(each.name)};\n`);
   }
   writeFileSync(join(place, "unfinished"), "");
   await warmUp(place);

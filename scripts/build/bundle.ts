@@ -29,16 +29,13 @@ export async function bundle(): Promise<{
     platform: "node",
     target: "node26",
     charset: "ascii",
-    // Native code stays where npm has put it; the last one is wanted by "pg" where it is there.
-    external: ["better-sqlite3", "koffi", "pg-native"],
-    plugins: [sources(bytesOf), lateBuiltins],
-    // All packages are in the script: there is nothing to find. (src/table/mysql.ts asks.)
-    define: { "import.meta.resolve": "undefined" },
+    plugins: [packages, sources(bytesOf), lateModules],
     // A script that is run with its compiled code has no import() of its own.
     supported: { "dynamic-import": false },
-    banner: { js: "(function (exports, require, module, __filename, __dirname) {" },
+    banner: { js: "(function (exports, require, module, __filename, __dirname) { const $require = require;" },
     footer: { js: "})" },
     logLevel: "warning",
+    logOverride: { "empty-import-meta": "error" },
   });
   const bundled = outputFiles.map(({ path, text }) => {
     const inputs = Object.keys(metafile.outputs[relative(root, path)]?.inputs ?? {});
@@ -65,31 +62,49 @@ function redirected(file: string, text: string): string {
   return text
     .replace(startedFile, (_match, to: string) => {
       const name = programAt(file, to);
-      return `require("node:url").pathToFileURL(__dirname + "/${name}.cjs")`;
+      return `$require("node:url").pathToFileURL(__dirname + "/${name}.cjs")`;
     })
+    .replace(/\bimport\.meta\.resolve\("([^"]+)"\)/g, '$require("node:url").pathToFileURL($require.resolve("$1")).href')
     .replace(importedLater, (match, to: string) => {
       const name = programAt(file, to);
       return name ? `Promise.resolve().then(() => ${loading(name)})` : match;
     });
 }
 
-/** Modules of Node's own that take a while to load, and that many a process never needs. */
-const late = ["child_process", "crypto", "dns/promises", "net", "tls", "worker_threads", "zlib"];
+/** Packages that go into the build. Others stay where npm has put them: they have native code, or load parts of themselves by name. */
+const taken = ["re2js", "@mongodb-js/saslprep"];
 
-/** They are loaded when something of them is first used. */
-const lateBuiltins: Plugin = {
-  name: "late-builtins",
+const packages: Plugin = {
+  name: "packages",
+  setup({ onResolve }) {
+    onResolve({ filter: /^[^./]/ }, ({ path, importer }) => {
+      const isOurs = relative(root, importer).startsWith("src/");
+      return isOurs && !path.startsWith("node:") && !taken.includes(path) ? { path, external: true } : undefined;
+    });
+  },
+};
+
+/** Modules that take a while to load, and that many a process never needs: of Node's own, and one of the packages above. */
+const late = [
+  ...["child_process", "crypto", "dns/promises", "net", "tls", "worker_threads", "zlib"].map((name) => `node:${name}`),
+  "re2js",
+];
+
+/** They are loaded when something of them is first used; what is in the build is read before privileges are dropped all the same. */
+const lateModules: Plugin = {
+  name: "late-modules",
   setup({ onLoad, onResolve }) {
-    onResolve({ filter: /^node:/ }, ({ path, namespace }) =>
-      namespace !== "late" && late.includes(path.slice("node:".length))
-        ? { path, namespace: "late" }
-        : { path, external: true },
-    );
+    onResolve({ filter: /^(node:|re2js$)/ }, ({ path, namespace }) => {
+      if (namespace !== "late" && late.includes(path)) return { path, namespace: "late" };
+      return path.startsWith("node:") ? { path, external: true } : undefined;
+    });
     onLoad({ filter: /.*/, namespace: "late" }, async ({ path }) => {
-      const getters = Object.keys(await import(path)).map((name) => `get ${name}() { return late()["${name}"]; }`);
+      const names = Object.keys(await import(path)).filter((name) => /^[A-Za-z_$][\w$]*$/.test(name));
+      const getters = names.map((name) => `get ${name}() { return late()["${name}"]; }`);
       return {
         contents: `let known; const late = () => (known ??= require("${path}"));\nmodule.exports = { ${getters.join(", ")} };`,
         loader: "js",
+        resolveDir: root,
       };
     });
   },

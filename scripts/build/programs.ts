@@ -43,6 +43,6 @@ export function programAt(from: string, to: string): string | undefined {
   return Object.keys(programs).find((name) => programs[name] === source);
 }
 
-/** Code that loads a program from the directory that it stands in. */
+/** Code that loads a program from the directory that it stands in; `$require` is what `require` is at its beginning. */
 export const loading = (name: string): string =>
-  `require("../bin/programs.cjs").load(__dirname, "${name}", "${programs[name]}")`;
+  `$require("../bin/programs.cjs").load(__dirname, "${name}", "${programs[name]}")`;

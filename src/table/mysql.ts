@@ -40,11 +40,9 @@ export const mysql = databaseType("mysql", async (opening) => {
   );
 });
 
-/** mysql2 loads some of its code when it first needs it: when privileges are gone, it may not be able to. In a build, all is there. */
+/** mysql2 loads some of its code when it first needs it: when privileges are gone, it may not be able to. */
 function loadTheRest(): void {
-  const place: ((name: string) => string) | undefined = import.meta.resolve;
-  if (!place) return;
-  const require = createRequire(place("mysql2"));
+  const require = createRequire(import.meta.resolve("mysql2"));
   require("iconv-lite").encodingExists("utf8");
   require("./lib/commands/auth_switch.js");
 }
