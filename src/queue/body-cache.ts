@@ -7,13 +7,13 @@
  * Keys are body numbers. A body may be here in part: its first chunks.
  */
 export class BodyCache {
-  readonly #limit_bytes: number;
+  readonly limit_bytes: number;
   readonly #bodyLimit_bytes: number;
   readonly #bodies = new Map<number, { chunks: Buffer[]; bytes: number }>();
   #bytes = 0;
 
   constructor(limit_bytes: number) {
-    this.#limit_bytes = limit_bytes;
+    this.limit_bytes = limit_bytes;
     this.#bodyLimit_bytes = limit_bytes / 4;
   }
 
@@ -24,7 +24,7 @@ export class BodyCache {
   /** True: kept, and must not be changed by anyone from now on. Chunks are offered in order; after a gap nothing more is kept. */
   offer(body: number, index: number, chunk: Buffer): boolean {
     const known = this.#bodies.get(body);
-    if (this.#bytes + chunk.length > this.#limit_bytes || index !== (known?.chunks.length ?? 0)) return false;
+    if (this.#bytes + chunk.length > this.limit_bytes || index !== (known?.chunks.length ?? 0)) return false;
     if (!known) this.#bodies.set(body, { chunks: [chunk], bytes: chunk.length });
     else {
       if (known.bytes + chunk.length > this.#bodyLimit_bytes) return false;

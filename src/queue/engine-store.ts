@@ -23,6 +23,7 @@ import { formatId, IdSequence, parseId } from "./id.ts";
 import type { BodyReader, Envelope } from "./message.ts";
 import { Operator, operatePage } from "./operator.ts";
 import { newEnvelope, settledEnvelope } from "./outcome.ts";
+import { ReadAhead } from "./read-ahead.ts";
 import { entryOf, envelopeOf } from "./row.ts";
 import {
   type Accepted,
@@ -60,6 +61,7 @@ export class EngineStore implements QueueStore {
   readonly #log: Log;
   readonly #ids: IdSequence;
   readonly #cache: BodyCache;
+  readonly #ahead: ReadAhead;
   readonly #operator: Operator;
   readonly #traces_ms: number;
   readonly #owned = new Map<string, Owned>();
@@ -74,7 +76,14 @@ export class EngineStore implements QueueStore {
     this.#log = options.log;
     this.#coordinator = new Coordinator(engine, options.clock, options.limits, this.#noteOf(options));
     this.#ids = new IdSequence(options.clock, options.generation, options.largestId);
-    this.#cache = new BodyCache(options.cache_bytes ?? defaultCache_bytes);
+    const cache = new BodyCache(options.cache_bytes ?? defaultCache_bytes);
+    this.#cache = cache;
+    this.#ahead = new ReadAhead({
+      read: (ids) => this.#read<"bodies">({ kind: "bodies", ids, most_bytes: aheadRead_bytes }),
+      keep: (id, body) => cache.offer(id, 0, body),
+      // The other half is for what is just accepted.
+      hasRoom: () => cache.size_bytes < cache.limit_bytes / 2,
+    });
     this.#operator = new Operator(this.#coordinator, options.clock, (action, id) => this.#operated(action, id));
     this.#traces_ms = (options.traces_s ?? defaultTraces_s) * 1000;
     void engine.broken?.then(({ message }) => this.#coordinator.fail(message));
@@ -194,7 +203,8 @@ export class EngineStore implements QueueStore {
         const owned = this.#owned.get(id);
         if (owned && index >= owned.chunks) return Promise.resolve(undefined);
         const cached = this.#cache.chunk(owned?.bodyNumber ?? number, index);
-        return cached ? Promise.resolve(cached) : this.#readChunk(number, index, owned !== undefined);
+        if (cached) return Promise.resolve(cached);
+        return owned?.chunks === 1 ? this.#readBody(id, number) : this.#readChunk(number, index, owned !== undefined);
       },
     };
   }
@@ -215,7 +225,7 @@ export class EngineStore implements QueueStore {
     const gone = envelope.recipients.every(({ status }) => status !== "pending");
     const keep = settlement.unfinished === true && !gone;
     if (keep) this.#owned.set(id, { ...owned, envelope });
-    else this.#owned.delete(id);
+    else this.#disown(id, owned);
     for (const insert of inserts) this.#remember(insert);
     const change = this.#changeOf(envelope, owned, settlement, gone, keep);
     const op = { kind: "settle", id: owned.id, change, notifications: inserts } as const;
@@ -369,6 +379,7 @@ export class EngineStore implements QueueStore {
     const chunks = body instanceof Uint8Array ? Math.min(body.length, 1) : body.chunks;
     const bodyNumber = body instanceof Uint8Array ? id : body.body;
     this.#owned.set(envelope.id, { envelope, id, bodyNumber, chunks, sourced });
+    if (chunks === 1 && bodyNumber === id && !this.#cache.chunk(id, 0)) this.#ahead.expect(id);
   }
 
   /** A row that was claimed. One that cannot be understood is set aside. */
@@ -377,6 +388,7 @@ export class EngineStore implements QueueStore {
       const envelope = envelopeOf(row);
       const { id, chunks, sourced } = row;
       this.#owned.set(envelope.id, { envelope, id, bodyNumber: id, chunks, sourced });
+      if (chunks === 1) this.#ahead.expect(id);
       return envelope;
     } catch (error) {
       void this.#setAside(row.id, error instanceof Error ? error.message : String(error));
@@ -396,13 +408,19 @@ export class EngineStore implements QueueStore {
     return { kind: "defer", envelope: stored, recipients, due: nextAttempt_ms, destination, warned };
   }
 
-  #forget(id: string, { bodyNumber }: Owned): void {
+  #forget(id: string, owned: Owned): void {
+    this.#disown(id, owned);
+    this.#cache.drop(owned.bodyNumber);
+  }
+
+  #disown(id: string, { id: number }: Owned): void {
     this.#owned.delete(id);
-    this.#cache.drop(bodyNumber);
+    this.#ahead.forget(number);
   }
 
   #disownAll(): void {
     this.#owned.clear();
+    this.#ahead.clear();
     this.#cache.clear();
   }
 
@@ -412,6 +430,10 @@ export class EngineStore implements QueueStore {
     if (!owned) return;
     if (action === "remove") this.#forget(id, owned);
     if (action === "expire") this.#owned.set(id, { ...owned, envelope: { ...owned.envelope, expired: true } });
+  }
+
+  async #readBody(id: string, number: number): Promise<Buffer | undefined> {
+    return (await this.#ahead.body(number)) ?? this.#readChunk(number, 0, this.#owned.has(id));
   }
 
   /** `expected`: its message says that there is such a part, so the body does not end before it. */
@@ -497,6 +519,7 @@ const defaultCache_bytes = 32 * 1024 * 1024;
 const defaultTraces_s = 86400;
 const sweepEvery_ms = 3600 * 1000;
 const claimPage = 500;
+const aheadRead_bytes = 512 * 1024;
 
 const notOurs: Settled = { applied: false, gone: false, notifications: [] };
 

@@ -158,6 +158,7 @@ export type Result = ResultOf[OpKind];
 /** What only reads. Sees what is committed. */
 export type Read =
   | { readonly kind: "chunk"; readonly id: number; readonly index: number }
+  | { readonly kind: "bodies"; readonly ids: readonly number[]; readonly most_bytes: number }
   | { readonly kind: "list"; readonly after: number; readonly limit: number }
   | { readonly kind: "counts" }
   | { readonly kind: "owners" }
@@ -170,6 +171,8 @@ export type ReadOf<Kind extends ReadKind> = Extract<Read, { kind: Kind }>;
 export interface ReadResultOf {
   /** undefined: past the end, or no such message. "corrupt": missing, or fails its checksum. */
   chunk: Uint8Array | undefined | "corrupt";
+  /** Of bodies of one chunk; undefined where `chunk` would give something else. Ends with the one that reaches `most_bytes`. */
+  bodies: readonly (Uint8Array | undefined)[];
   list: readonly Row[];
   /** By state number. */
   counts: readonly number[];

@@ -346,12 +346,17 @@ export class MemoryEngine implements Engine {
     return { id, state: is, flags, due, sourced: source !== undefined, chunks, envelope: envelope.toString() };
   }
 
+  #chunkOf(id: number, index: number): Uint8Array | undefined {
+    const message = this.#queue.messages.get(id);
+    return message && this.#queue.bodies.get(message.body)?.[index];
+  }
+
   #read(read: Read): ReadResultOf[ReadKind] {
     switch (read.kind) {
-      case "chunk": {
-        const message = this.#queue.messages.get(read.id);
-        return message && this.#queue.bodies.get(message.body)?.[read.index];
-      }
+      case "chunk":
+        return this.#chunkOf(read.id, read.index);
+      case "bodies":
+        return read.ids.map((id) => this.#chunkOf(id, 0));
       case "list": {
         const ids = this.#selected(read);
         return ids.flatMap((id) => this.#queue.messages.get(id) ?? []).map((each) => this.#row(each));

@@ -99,6 +99,8 @@ export class QueueReads {
     switch (read.kind) {
       case "chunk":
         return this.chunk(read.id, read.index);
+      case "bodies":
+        return this.#bodies(read.ids, read.most_bytes);
       case "list":
         return this.#list(read.after, read.limit);
       case "counts":
@@ -161,6 +163,17 @@ export class QueueReads {
     if (!chunk) return "corrupt";
     const [crc, data] = chunk;
     return chunkCrc(body, index, data) === crc ? data : "corrupt";
+  }
+
+  #bodies(ids: readonly number[], most_bytes: number): ReadResultOf["bodies"] {
+    const bodies: (Uint8Array | undefined)[] = [];
+    for (let bytes = 0, at = 0; at < ids.length && bytes < most_bytes; at++) {
+      const chunk = this.chunk(ids[at] as number, 0);
+      const body = chunk === "corrupt" ? undefined : chunk;
+      bodies.push(body);
+      bytes += body?.length ?? 0;
+    }
+    return bodies;
   }
 
   #counts(): number[] {
