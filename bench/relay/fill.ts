@@ -36,15 +36,20 @@ const envelope: NewEnvelope = {
 
 /**
  * Deferred messages of 4 KiB, due at `due_ms`, for the queue of a relay that does not run: through the store, as a relay
- * would defer them. The files belong to whom the directory belongs to.
+ * would defer them for `reason`. The files belong to whom the directory belongs to.
  */
-export async function fillQueue(directory: string, count: number, due_ms: number): Promise<void> {
+export async function fillQueue(
+  directory: string,
+  count: number,
+  due_ms: number,
+  reason = "connect to 127.0.0.1[127.0.0.1]:25: Connection refused",
+): Promise<void> {
   const runtime = realRuntime();
   const engine = await startSqliteWorker();
   const store = await openSqliteStore(engine, { directory, owner, generation: 0, runtime, log: memoryLog() });
   try {
     for (let done = 0; done < count; done += atOnce) {
-      const some = Array.from({ length: Math.min(atOnce, count - done) }, () => addOne(store, due_ms));
+      const some = Array.from({ length: Math.min(atOnce, count - done) }, () => addOne(store, due_ms, reason));
       await Promise.all(some);
     }
     const { deferred } = await store.counts();
@@ -57,10 +62,9 @@ export async function fillQueue(directory: string, count: number, due_ms: number
   for (const path of [file, `${file}-wal`, `${file}-shm`]) if (existsSync(path)) chownSync(path, uid, gid);
 }
 
-async function addOne(store: EngineStore, due_ms: number): Promise<void> {
+async function addOne(store: EngineStore, due_ms: number, reason: string): Promise<void> {
   const id = store.nextId();
   await store.accept({ envelope, body: Buffer.from(body), id, arrival_ms: Date.now() });
-  const reason = "connect to 127.0.0.1[127.0.0.1]:25: Connection refused";
   const outcomes = [{ index: 0, status: "pending", reason, dsn: "4.4.1" }] as const;
   await store.settle({ id, outcomes, nextAttempt_ms: due_ms, destination: "smtp:slow", notifications: [] });
 }
