@@ -20,7 +20,12 @@ export const commands: readonly CommandEntry[] = [
   lifecycle("stop", "end, with what is in hand finished"),
   lifecycle("abort", "end at once"),
   lifecycle("reload", "use the configuration as it is now"),
-  lifecycle("status", "is it running, and what is it doing"),
+  {
+    name: "status",
+    summary: "is it running, and what waits, why, and what would help",
+    load: async () => (await import("./status.ts")).status,
+    help: async () => (await import("./status.ts")).statusUsage,
+  },
   {
     name: "check",
     summary: "say what is wrong, and how to mend it; ask the servers that mail goes to",

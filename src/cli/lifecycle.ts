@@ -1,22 +1,15 @@
 import { resolve } from "node:path";
-import { evaluate } from "../conf/evaluate.ts";
-import { loadConf } from "../conf/load.ts";
-import { globalParams } from "../conf/params.ts";
-import { ConfError } from "../conf/problem.ts";
-import { queuePaths } from "../conf/queue-paths.ts";
 import type { Started } from "../master/supervise.ts";
 import { pause } from "../runtime/clock.ts";
-import { errorCode, readWhole } from "../runtime/files.ts";
+import { readWhole } from "../runtime/files.ts";
 import { writeToStandardOutput } from "../runtime/standard-output.ts";
 import type { CommandIo } from "./io.ts";
 import type { LifecycleCommand } from "./lifecycle-commands.ts";
+import { askMaster, masterPlace } from "./master-client.ts";
 
 /** sysexits(3) */
 const exit = { unavailable: 69, tempFail: 75, config: 78 } as const;
 
-const answerLimit_bytes = 1024 * 1024;
-/** Longer than a reload may take: the relay before may have to end first, and the next to come up. */
-const answerTimeout_ms = 600_000;
 const stopPoll_ms = 50;
 /** Longer than the master gives its relays. */
 const stopLimit_ms = 60_000;
@@ -35,8 +28,6 @@ export async function lifecycle(command: LifecycleCommand, args: readonly string
     case "stop":
     case "abort":
       return stop(command, io);
-    case "status":
-      return status(io);
     case "reload":
     case "flush":
     case "logrotate":
@@ -97,10 +88,10 @@ function report(started: Started, io: CommandIo): number {
 }
 
 async function stop(command: "stop" | "abort", io: CommandIo): Promise<number> {
-  const answer = await ask(command, io);
+  const answer = await askMaster(command, io);
   if (!answer) return notRunning(io);
   if (answer.status !== 0) io.err(`postern: fatal: ${answer.text}\n`);
-  const { masterPid } = await place(io);
+  const { masterPid } = await masterPlace(io);
   const { clock } = io.runtime;
   const begun_ms = clock.monotonic();
   while (await isThere(io, masterPid)) {
@@ -113,20 +104,8 @@ async function stop(command: "stop" | "abort", io: CommandIo): Promise<number> {
   return 0;
 }
 
-async function status(io: CommandIo): Promise<number> {
-  const answer = await ask("status", io);
-  if (!answer) {
-    io.err("postern: the mail system is not running\n");
-    return 1;
-  }
-  io.err(`postern: the mail system is ${answer.text}\n`);
-  const { printStatus } = await import("./status.ts");
-  await printStatus(io, (await place(io)).public);
-  return 0;
-}
-
 async function order(command: "reload" | "flush" | "logrotate", io: CommandIo): Promise<number> {
-  const answer = await ask(command, io);
+  const answer = await askMaster(command, io);
   if (!answer) return notRunning(io);
   const label = answer.status === 0 ? "" : "fatal: ";
   for (const line of answer.text.split("\n").filter((each) => each !== "")) io.err(`postern: ${label}${line}\n`);
@@ -138,64 +117,9 @@ function notRunning(io: CommandIo): number {
   return exit.unavailable;
 }
 
-/** Gives the master an order and waits until it is carried out. Undefined: there is no master. */
-async function ask(command: string, io: CommandIo): Promise<{ text: string; status: number } | undefined> {
-  const { masterSocket } = await place(io);
-  const { net, clock } = io.runtime;
-  const connection = await net.connect({ address: masterSocket, port: 0, timeout_ms: 5000 }).catch((error: unknown) => {
-    if (errorCode(error) !== "EACCES") return undefined;
-    throw new ConfError([
-      {
-        file: masterSocket,
-        line: 0,
-        text: "only the user that started Postern may give it orders",
-        remedy: "Run this as root.",
-      },
-    ]);
-  });
-  if (!connection) return undefined;
-  return new Promise((resolve) => {
-    const parts: Buffer[] = [];
-    let received = 0;
-    const timer = clock.after(answerTimeout_ms, () => connection.destroy());
-    connection.listen({
-      data(bytes) {
-        parts.push(bytes);
-        received += bytes.length;
-        if (received > answerLimit_bytes) connection.destroy();
-      },
-      ended: () => connection.end(),
-      drained() {},
-      closed() {
-        timer.cancel();
-        try {
-          resolve(JSON.parse(Buffer.concat(parts).toString()));
-        } catch {
-          resolve({
-            text: `the mail system did not answer to ${command}: it has ended, or is stuck`,
-            status: exit.tempFail,
-          });
-        }
-      },
-    });
-    connection.write(`${command}\n`);
-  });
-}
-
 /** Is there a master on this configuration? */
 export async function isRunning(io: CommandIo): Promise<boolean> {
-  return (await ask("status", io)) !== undefined;
-}
-
-async function place(io: CommandIo): Promise<ReturnType<typeof queuePaths>> {
-  const { files, host } = io.runtime;
-  const { queue_directory } = globalParams;
-  const { settings, problems } = await loadConf(files, io.directory, {
-    ...{ declared: globalParams, host, env: io.env, mainOnly: true },
-  });
-  const missing = problems.find(({ file, line }) => file.endsWith("/main.cf") && line === 0);
-  if (missing) throw new ConfError([missing]);
-  return queuePaths(evaluate({ queue_directory }, settings).queue_directory);
+  return (await askMaster("status", io)) !== undefined;
 }
 
 /** The file with the master's process id goes last, when everything has ended; a master that was killed has left it behind. */

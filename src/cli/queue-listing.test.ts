@@ -17,7 +17,7 @@ function entry(recipients: Recipient[], more: Partial<Envelope> = {}, queue: Que
     expired: false,
     ...more,
   } as Envelope;
-  return { queue, envelope, nextAttempt_ms: 0 };
+  return { queue, envelope, nextAttempt_ms: 0, destination: "" };
 }
 
 function listed(...entries: QueueEntry[]): string[] {

@@ -26,6 +26,7 @@ interface DispatchOptions {
     destination: Destination,
     batch: readonly number[],
     result: DeliveryResult,
+    took_ms: number,
   ) => void;
   /** A recipient that is not handed over: its destination is suspended. */
   readonly decide: (message: ActiveMessage, index: number, verdict: Verdict, destination: string) => void;
@@ -192,9 +193,10 @@ export class Dispatch {
     const batch = lane.begin(work);
     message.inHand++;
     this.inHand++;
+    const started_ms = this.#options.clock.monotonic();
     this.#attempt(lane.name, message, destination, batch).then(
-      (result) => this.#batchEnded(message, destination, batch, result),
-      (error) => this.#batchEnded(message, destination, batch, this.#broken(lane.name, error)),
+      (result) => this.#batchEnded(message, destination, batch, result, started_ms),
+      (error) => this.#batchEnded(message, destination, batch, this.#broken(lane.name, error), started_ms),
     );
   }
 
@@ -225,12 +227,13 @@ export class Dispatch {
     destination: Destination,
     batch: readonly number[],
     result: DeliveryResult,
+    started_ms: number,
   ): void {
     const { lane, busy } = destination;
     lane.end(destination);
     message.inHand--;
     this.inHand--;
-    this.#options.delivered(message, destination, batch, result);
+    this.#options.delivered(message, destination, batch, result, this.#options.clock.monotonic() - started_ms);
     this.#feedBack(destination, result.health, busy);
     if (!this.#ended) {
       const { rateDelay_ms, transportDelay_ms } = lane.limits;

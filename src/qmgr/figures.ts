@@ -1,5 +1,6 @@
 import type { Destination, Suspension } from "./destination.ts";
 import type { RefusedLogin } from "./refused-logins.ts";
+import type { TrafficFigures } from "./traffic.ts";
 
 /** What the scheduler is doing, for status and the dashboard. */
 export interface SchedulerFigures {
@@ -15,6 +16,7 @@ export interface SchedulerFigures {
   readonly suspendedCount: number;
   /** Destinations that refuse our login, suspended at the moment or not: at most maxShown. */
   readonly refusedLogins: readonly RefusedLogin[];
+  readonly traffic: TrafficFigures;
 }
 
 export interface DestinationFigures {
@@ -37,6 +39,7 @@ export function describe(scheduler: {
   readonly settling: number;
   readonly destinations: Iterable<Destination>;
   readonly refusedLogins: readonly RefusedLogin[];
+  readonly traffic: TrafficFigures;
 }): SchedulerFigures {
   const all = [...scheduler.destinations];
   const isSuspended = ({ suspension }: Destination) => (suspension ? 1 : 0);
@@ -52,7 +55,8 @@ export function describe(scheduler: {
       waiting: tickets + waiting.length,
       suspension,
     }));
-  const { active, inHand, settling } = scheduler;
+  const { active, inHand, settling, traffic } = scheduler;
   const refusedLogins = scheduler.refusedLogins.slice(0, maxShown);
-  return { active, inHand, settling, destinations, destinationCount: all.length, suspendedCount, refusedLogins };
+  const destinationCount = all.length;
+  return { active, inHand, settling, destinations, destinationCount, suspendedCount, refusedLogins, traffic };
 }

@@ -15,6 +15,7 @@ import type { SchedulerOptions } from "./options.ts";
 import { untriedLine } from "./recipient-line.ts";
 import { Settler } from "./settler.ts";
 import type { SchedulerState } from "./state.ts";
+import { Traffic } from "./traffic.ts";
 import { builtInUntried, deferral, resultOf, UntriedHops, type Verdict } from "./verdict.ts";
 
 /**
@@ -54,6 +55,7 @@ export class Scheduler {
   readonly #dispatch: Dispatch;
   readonly #finish: Finish;
   readonly #inFlow: InFlow;
+  readonly #traffic: Traffic;
   /** Claimed in the very transaction that had put them back, so that we heard of the claim first: their turn comes when we have heard of both. */
   readonly #early = new Map<string, Envelope>();
   #closing = false;
@@ -82,6 +84,7 @@ export class Scheduler {
     });
     this.#store = store;
     this.#active = new ActiveSet(conf);
+    this.#traffic = new Traffic(clock.now());
     this.#inFlow = new InFlow({
       clock,
       delay_ms: conf.in_flow_delay * 1000,
@@ -97,7 +100,7 @@ export class Scheduler {
       slots: options.slots ?? (() => 100),
       wanted,
       abandon: (work) => this.#abandon(work),
-      delivered: (message, destination, batch, result) => this.#delivered(message, destination, batch, result),
+      delivered: (...batch) => this.#delivered(...batch),
       decide: (message, index, verdict, destination) => this.#decide(message, index, verdict, destination),
       progressed: (message) => this.#progressed(message),
       mayDefer: () => this.#finish.inHand < maxFinishing,
@@ -148,6 +151,7 @@ export class Scheduler {
 
   /** A message that was just accepted and is ours. Its delivery may begin before this returns. */
   enqueue(envelope: Envelope): void {
+    this.#traffic.accepted(this.#options.clock.monotonic());
     if (envelope.held || this.#stopped) return;
     if (!this.#closing && this.#active.admits(envelope.recipients.length)) {
       this.#activate(envelope);
@@ -223,7 +227,9 @@ export class Scheduler {
 
   figures(): SchedulerFigures {
     const { inHand, destinations, refusedLogins } = this.#dispatch;
-    return describe({ active: this.#active.size, inHand, settling: this.#finish.inHand, destinations, refusedLogins });
+    const traffic = this.#traffic.figures(this.#options.clock.monotonic());
+    const settling = this.#finish.inHand;
+    return describe({ active: this.#active.size, inHand, settling, destinations, refusedLogins, traffic });
   }
 
   /** False where there is no room for so many recipients. */
@@ -317,10 +323,16 @@ export class Scheduler {
     { key, lane }: Destination,
     batch: readonly number[],
     result: DeliveryResult,
+    took_ms: number,
   ): void {
     const { id } = message.envelope;
+    const { clock } = this.#options;
+    this.#traffic.delivered(key, result.recipients, took_ms, clock.now());
     for (const each of result.recipients) {
-      if (message.record(each, key)) continue;
+      if (message.record(each, key)) {
+        this.#traffic.result(each.status, clock.monotonic());
+        continue;
+      }
       this.#log.warning(`${id}: transport ${lane.name} gave a second or unasked result for recipient ${each.index}`);
     }
     const { health, passTo } = result;
@@ -346,9 +358,11 @@ export class Scheduler {
 
   /** A recipient that no transport was asked about, or that it forgot: logged here, since nobody else has. */
   #decide(message: ActiveMessage, index: number, verdict: Verdict, destination: string): void {
-    if (!message.record(resultOf(verdict, index), destination)) return;
+    const result = resultOf(verdict, index);
+    if (!message.record(result, destination)) return;
     const { envelope, active_ms } = message;
     const { clock, conf } = this.#options;
+    this.#traffic.result(result.status, clock.monotonic());
     const { logged, dsn, reason } = verdict;
     const now_ms = clock.now();
     const inActive_ms = clock.monotonic() - active_ms;

@@ -126,6 +126,8 @@ export interface Row {
   readonly chunks: number;
   /** The envelope's text, or undefined where it fails its checksum. */
   readonly envelope: string | undefined;
+  /** As it was last put off for. */
+  readonly destination: string;
 }
 
 /** "incomplete": chunks that the body needs are not there (their batch was refused). A row: this source was stored before. */

@@ -341,9 +341,18 @@ export class MemoryEngine implements Engine {
     return refused.length;
   }
 
-  #row({ id, state: is, flags, due, source, body, envelope }: StoredMessage): Row {
+  #row({ id, state: is, flags, due, source, body, envelope, destination }: StoredMessage): Row {
     const chunks = this.#queue.bodies.get(body)?.length ?? 0;
-    return { id, state: is, flags, due, sourced: source !== undefined, chunks, envelope: envelope.toString() };
+    return {
+      id,
+      state: is,
+      flags,
+      due,
+      sourced: source !== undefined,
+      chunks,
+      envelope: envelope.toString(),
+      destination,
+    };
   }
 
   #chunkOf(id: number, index: number): Uint8Array | undefined {
@@ -386,5 +395,5 @@ export class MemoryEngine implements Engine {
 
 /** A message that is gone and left a trace: no state that a queued one has. */
 function goneRow({ id, envelope }: Trace): Row {
-  return { id, state: -1, flags: 0, due: 0, sourced: true, chunks: 0, envelope: envelope.toString() };
+  return { id, state: -1, flags: 0, due: 0, sourced: true, chunks: 0, envelope: envelope.toString(), destination: "" };
 }

@@ -21,12 +21,12 @@ export function envelopeOf({ id, state: is, flags, envelope }: Row): Envelope {
 /** A listed message. One that cannot be read is listed as corrupt, with what is known of it, which is its id; `corrupt` says why. */
 export function entryOf(row: Row): { readonly entry: QueueEntry; readonly corrupt: string | undefined } {
   const queue = queues[row.state] ?? "corrupt";
-  const nextAttempt_ms = row.due;
+  const { due: nextAttempt_ms, destination } = row;
   try {
-    return { entry: { queue, envelope: envelopeOf(row), nextAttempt_ms }, corrupt: undefined };
+    return { entry: { queue, envelope: envelopeOf(row), nextAttempt_ms, destination }, corrupt: undefined };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    return { entry: { queue: "corrupt", envelope: unreadable(row), nextAttempt_ms }, corrupt: reason };
+    return { entry: { queue: "corrupt", envelope: unreadable(row), nextAttempt_ms, destination }, corrupt: reason };
   }
 }
 

@@ -180,6 +180,8 @@ export interface QueueEntry {
   readonly queue: QueueName;
   readonly envelope: Envelope;
   readonly nextAttempt_ms: number;
+  /** What it waits for, as settle() had it; "" for several destinations, or before the first attempt. */
+  readonly destination: string;
 }
 
 export interface QueueCounts {

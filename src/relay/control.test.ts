@@ -17,6 +17,7 @@ let count = 0;
 const entry = (id: string): QueueEntry => ({
   queue: "deferred",
   envelope: { id, sender: "é@example.com" } as Envelope,
+  destination: "",
   nextAttempt_ms: 0,
 });
 

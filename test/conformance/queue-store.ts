@@ -144,7 +144,7 @@ export function queueStoreConformance(name: string, makeBed: () => Promise<Bed>)
       assert.equal(repeated, false);
       assert.deepEqual(envelope, expected);
       const [entry] = await store.list(undefined, 10);
-      assert.deepEqual(entry, { queue: "active", envelope: expected, nextAttempt_ms: 0 });
+      assert.deepEqual(entry, { queue: "active", envelope: expected, nextAttempt_ms: 0, destination: "" });
       assert.equal(String(await wholeBody(store, message.id)), "body\r\n");
       assert.equal(store.owns(message.id), true);
       assert.deepEqual(await store.claim(Number.MAX_SAFE_INTEGER, 10), []);

@@ -156,7 +156,7 @@ export class QueueFile {
     const trace = this.#sql.trace.get(source);
     if (!trace) return undefined;
     const [id, crc, envelope] = trace;
-    return rowOf([id, gone, 0, 0, 1, 0, crc, envelope, 1]);
+    return rowOf([id, gone, 0, 0, 1, 0, crc, envelope, "", 1]);
   }
 
   /** The body is a message's now. The number of its chunks that are there. */

@@ -15,13 +15,14 @@ export type RawRow = [
   chunks: number,
   crc: number,
   envelope: Buffer,
+  destination: string,
   intact: number,
 ];
 
-export const rowColumns = `id, state, flags, due, source IS NOT NULL, chunks, crc, envelope, ${isIntact}`;
+export const rowColumns = `id, state, flags, due, source IS NOT NULL, chunks, crc, envelope, destination, ${isIntact}`;
 
 /** The envelope is left out where the row fails a checksum. */
-export function rowOf([id, is, flags, due, sourced, chunks, crc, envelope, guarded]: RawRow): Row {
+export function rowOf([id, is, flags, due, sourced, chunks, crc, envelope, destination, guarded]: RawRow): Row {
   const intact = guarded === 1 && Buffer.isBuffer(envelope) && envelopeCrc(id, envelope) === crc;
   return {
     id,
@@ -31,6 +32,7 @@ export function rowOf([id, is, flags, due, sourced, chunks, crc, envelope, guard
     sourced: sourced === 1,
     chunks,
     envelope: intact ? envelope.toString() : undefined,
+    destination,
   };
 }
 
@@ -140,7 +142,16 @@ export class QueueReads {
     } catch (error) {
       if (!isDamage(error)) throw error;
     }
-    return { id, state: state.corrupt, flags: 0, due: 0, sourced: false, chunks: 0, envelope: undefined };
+    return {
+      id,
+      state: state.corrupt,
+      flags: 0,
+      due: 0,
+      sourced: false,
+      chunks: 0,
+      envelope: undefined,
+      destination: "",
+    };
   }
 
   chunk(id: number, index: number): ReadResultOf["chunk"] {
