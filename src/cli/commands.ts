@@ -44,6 +44,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./try.ts")).tryCommand,
     help: async () => (await import("./try.ts")).tryUsage,
   },
+  {
+    name: "why",
+    summary: "the life of a message, by queue id or address, in plain words",
+    load: async () => (await import("./why.ts")).why,
+    help: async () => (await import("./why.ts")).whyUsage,
+  },
   lifecycle("flush", "try all deferred mail at once"),
   lifecycle("logrotate", "begin a new log file"),
   {
