@@ -11,6 +11,7 @@ import type { HostsFailure, MailHost } from "../dns/hosts.ts";
 import type { NextHopAddress } from "../dns/nexthop.ts";
 import type { Log } from "../log/log.ts";
 import type { PassTo } from "../queue/delivery.ts";
+import { splitTransport } from "../routing/next-hop.ts";
 import type { Answer } from "../table/maps.ts";
 import type { InvalidPolicy, TlsPolicy } from "../tls/policy.ts";
 import { ContentFilter } from "./content-filter.ts";
@@ -197,13 +198,11 @@ export class Attempt {
     const { best_mx_transport } = parts.conf;
     if (best_mx_transport === "" || dsn !== loopDsn || parts.protocol !== "smtp") return;
     const { envelope, route } = this.#message.request;
-    const colon = best_mx_transport.indexOf(":");
-    const transport = colon < 0 ? best_mx_transport : best_mx_transport.slice(0, colon);
-    const nexthop = (colon < 0 ? "" : best_mx_transport.slice(colon + 1)) || route.nexthop;
+    const [transport, nexthop] = splitTransport(best_mx_transport);
     for (const { recipient } of this.#ledger.left) {
       log.info(`${envelope.id}: passing <${recipient.address}> to transport=${transport}`);
     }
-    this.#passTo = { hop: { transport, nexthop }, otherwise: { dsn, reason } };
+    this.#passTo = { hop: { transport, nexthop: nexthop || route.nexthop }, otherwise: { dsn, reason } };
   }
 
   #warnOfWrapper(hop: NextHopAddress): void {
