@@ -21,7 +21,7 @@ export const globalParams = {
   mydestination: list({
     default: "$myhostname, localhost.$mydomain, localhost",
     since: "0.1",
-    doc: "Domains whose mail belongs to this host: names, /files or type:tables. There is no delivery into mailboxes; a recipient here needs an alias, or bounces.",
+    doc: "Domains whose mail belongs to this host: names, /files or type:tables. There is no delivery into mailboxes; a recipient here needs an alias, or a server that has the mailboxes (local_transport, mailbox_transport), or bounces.",
   }),
   mynetworks: list({
     default: "",
