@@ -44,7 +44,7 @@ export class ProcessEngine implements OpenableEngine {
       return await this.#of().commit(number, ops);
     } catch (error) {
       // What breaks a disk may break the rest of the machine, too.
-      if (this.#world.faulty && this.#world.chance(0.6)) this.#process.fuse(1 + this.#world.below(6));
+      if (this.#world.faulty && this.#world.chance(0.6)) this.#process.fuse(1 + this.#world.below(4));
       throw error;
     }
   }
