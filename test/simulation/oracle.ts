@@ -84,6 +84,7 @@ export class Oracle {
     const holder = this.#holders.get(id);
     if (holder !== undefined && !this.#gone.has(holder)) this.#broken(`${owner} claims ${id}, which ${holder} has`);
     if (now_ms < (this.#notBefore.get(id) ?? 0)) this.#broken(`${owner} claims ${id} before its time`);
+    this.#notBefore.delete(id);
     if (this.#held.has(id)) this.#broken(`${owner} claims ${id}, which is held`);
     if (!this.#messages.has(id)) this.#broken(`${owner} claims ${id}, which nobody offered`);
     for (const { address, status } of envelope.recipients) {
@@ -130,7 +131,9 @@ export class Oracle {
   }
 
   deferred(id: string, due_ms: number, since: number): void {
-    if (this.#waking.size === 0 && this.#wakes === since) this.#notBefore.set(id, due_ms);
+    // Claimed again in the same batch, as its time had come: we hear of that first.
+    const claimed = this.#holders.has(id);
+    if (!claimed && this.#waking.size === 0 && this.#wakes === since) this.#notBefore.set(id, due_ms);
   }
 
   notSettled(id: string, owner: string, whole: boolean): void {
