@@ -39,7 +39,7 @@ export class Submit {
 
   /** Throws SubmitError with what to do about it, also where pickup would not take what `head` says. */
   static async begin(
-    world: { readonly files: Files; readonly random: Random; readonly processes: Processes },
+    world: { readonly files: Files; readonly random: Random; readonly processes: Pick<Processes, "umask"> },
     maildrop: string,
     head: SubmissionHead,
   ): Promise<Submit> {

@@ -1,5 +1,6 @@
 import type { World } from "../world.ts";
 import type { End, Owner } from "./connection.ts";
+import { makeOffer, makeWish, type Wish } from "./mail.ts";
 import type { SimulatedNetwork } from "./network.ts";
 import type { Offer, WholeOracle } from "./oracle.ts";
 
@@ -12,12 +13,6 @@ const patience_ms = 90_000;
 const outside: Owner = { alive: true, effect: () => true, atDeath() {} };
 
 class Gone extends Error {}
-
-interface Wish {
-  readonly sender: string;
-  readonly addresses: readonly string[];
-  readonly size_bytes: number;
-}
 
 /**
  * A program that sends mail through the relay: one session with a message or several, in a group (RFC 2920) or command by
@@ -48,9 +43,7 @@ export class SimulatedClient {
   /** Resolves when the session is over. True: everything that it wanted to send was taken. */
   async run(messages: number): Promise<boolean> {
     let allTaken = true;
-    // When everything works, what is asked for is nothing that has to be refused.
-    const simple = !this.#world.faulty;
-    const wishes = Array.from({ length: messages }, () => (simple ? this.#simpleWish() : this.#wish()));
+    const wishes = Array.from({ length: messages }, () => makeWish(this.#world, this.#nextNumber()));
     for (let tries = 0; wishes.length > 0 && tries < 3; tries++) {
       try {
         await this.#session(wishes);
@@ -66,29 +59,6 @@ export class SimulatedClient {
       }
     }
     return allTaken;
-  }
-
-  #simpleWish(): Wish {
-    const number = this.#nextNumber();
-    return {
-      sender: `s${number}@d9.example`,
-      addresses: [`r${number}@d3.example`],
-      size_bytes: this.#world.below(3000),
-    };
-  }
-
-  #wish(): Wish {
-    const world = this.#world;
-    const number = this.#nextNumber();
-    const count = 1 + world.below(world.chance(0.3) ? 6 : 2);
-    const addresses = Array.from({ length: count }, (_, index) => {
-      const name = world.chance(0.5) ? `r${number}` : `r${number}-${index}`;
-      if (world.chance(0.06)) return `${world.chance(0.5) ? "pair" : "nobody"}-${name}@v.example`;
-      return `${name}@d${world.below(5)}.example`;
-    });
-    const sender = world.chance(0.06) ? "" : `s${number}@d9.example`;
-    const size_bytes = world.chance(world.largeMessages) ? 60_000 + world.below(120_000) : world.below(1500);
-    return { sender, addresses: [...new Set(addresses)], size_bytes };
   }
 
   async #session(wishes: Wish[]): Promise<void> {
@@ -158,18 +128,8 @@ export class SimulatedClient {
     await this.#startOver();
   }
 
-  #offer({ sender, addresses, size_bytes }: Wish): Offer {
-    const offer = this.#oracle.offer(sender, (number) => this.#message(number, sender, size_bytes));
-    for (const address of addresses) {
-      const [name = "", domain = ""] = address.split("@");
-      const own = `${name}.${offer.number}`;
-      const listed = name.startsWith("pair") ? [`left-${own}@d1.example`, `right-${own}@d2.example`] : undefined;
-      this.#oracle.asks(offer, `${own}@${domain}`, listed);
-    }
-    this.#world.note(
-      `${this.#name} offers ${offer.number} of ${offer.text.length} bytes to ${[...offer.recipients.keys()]}`,
-    );
-    return offer;
+  #offer(wish: Wish): Offer {
+    return makeOffer(wish, this.#world, this.#oracle, this.#name);
   }
 
   #commands({ sender, recipients }: Offer): string[] {
@@ -295,30 +255,5 @@ export class SimulatedClient {
         };
       });
     }
-  }
-
-  /** A header that needs nothing added, and lines of all kinds. */
-  #message(number: number, sender: string, size_bytes: number): Buffer {
-    const world = this.#world;
-    const lines = [
-      `From: <${sender || "nobody@d9.example"}>`,
-      "To: somebody <somebody@d0.example>",
-      `Subject: ${number}`,
-      `Message-Id: <${number}@client.example>`,
-      "Date: Thu, 1 Jan 2026 00:00:00 +0000",
-      "",
-    ];
-    for (let written = 0; written < size_bytes; ) {
-      const kind = world.below(10);
-      const line =
-        kind < 2
-          ? ".".repeat(1 + world.below(3))
-          : kind < 3
-            ? ""
-            : `${kind < 5 ? "." : ""}${"text ".repeat(world.below(150)).slice(0, 700)}`;
-      lines.push(line);
-      written += line.length + 2;
-    }
-    return Buffer.from(`${lines.join("\r\n")}\r\n`);
   }
 }

@@ -40,11 +40,23 @@ export class SimulatedFiles {
   /** What was not synced may be undone: the last of it, or all. */
   losePower(): void {
     for (const { path, before } of this.#unsynced.reverse().slice(0, this.#world.below(this.#unsynced.length + 1))) {
-      if (before) this.#entries.set(path, before);
+      if (before) this.#entries.set(path, Object.assign(before, { links: 1 }));
       else this.#entries.delete(path);
     }
     this.#unsynced = [];
     this.#watchers.clear();
+  }
+
+  /** The names of those whose owner may execute them. */
+  executables(directory: string): string[] {
+    return this.#list(directory).filter(
+      (name) => ((this.#entries.get(`${directory}/${name}`)?.mode ?? 0) & 0o100) !== 0,
+    );
+  }
+
+  /** A file that is synced is found under its name, too. */
+  #syncFile(path: string): void {
+    this.#unsynced = this.#unsynced.filter((change) => change.path !== path);
   }
 
   #sync(directory: string): void {
@@ -158,13 +170,14 @@ export class SimulatedFiles {
           entry.bytes = Buffer.concat([entry.bytes, bytes]);
         }),
       facts: () => act(() => facts(entry)),
-      chmod: async (to) => {
-        entry.mode = to;
-        this.#changed(path);
-      },
+      chmod: (to) =>
+        change(path, () => {
+          entry.mode = to;
+          this.#changed(path);
+        }),
       chown: async () => {},
       truncate: async () => {},
-      sync: () => change(path, () => undefined),
+      sync: () => change(path, () => this.#syncFile(path)),
       close: async () => {},
     };
   }

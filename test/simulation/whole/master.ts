@@ -23,6 +23,7 @@ const host = "10.0.0.1";
 export class System {
   /** Every relay that was ever started. */
   readonly relays: SimulatedProcess[] = [];
+  readonly #others: SimulatedProcess[] = [];
   readonly #world: World;
   readonly #disk: SimulatedDisk;
   readonly #network: SimulatedNetwork;
@@ -46,11 +47,18 @@ export class System {
     return this.#master;
   }
 
+  /** A process of another program on this machine. */
+  other(name: string): SimulatedProcess {
+    const process = new SimulatedProcess(this.#world, name, 10_000 + this.#others.length);
+    this.#others.push(process);
+    return process;
+  }
+
   /** Everything that runs on the machine is gone, and of its files what was not synced; then it is started again. */
   losePower(): void {
     this.#world.note("the power fails");
     const killed = { status: undefined, signal: "SIGKILL" } as const;
-    for (const relay of this.living) relay.die(killed);
+    for (const each of [...this.living, ...this.#others]) each.die(killed);
     this.#process.die(killed);
     this.#files.losePower();
     this.#network.losePower();

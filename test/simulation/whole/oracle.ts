@@ -223,5 +223,5 @@ export class WholeOracle {
 function isWhole(got: Buffer, sent: Buffer): boolean {
   if (got.length < sent.length || !got.subarray(got.length - sent.length).equals(sent)) return false;
   const added = got.subarray(0, got.length - sent.length).toString("latin1");
-  return /^Received: from [^\r\n]*\r\n(?:\t[^\r\n]*\r\n)+$/.test(added);
+  return /^Received: (?:from|by) [^\r\n]*\r\n(?:\t[^\r\n]*\r\n)+$/.test(added);
 }

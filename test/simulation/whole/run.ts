@@ -10,6 +10,7 @@ import { System } from "./master.ts";
 import { hostsOf } from "./names.ts";
 import { SimulatedNetwork } from "./network.ts";
 import { lifetime_ms, WholeOracle } from "./oracle.ts";
+import { maildrop, sendmail } from "./sendmail.ts";
 import { ServerSession } from "./server.ts";
 
 /**
@@ -135,6 +136,7 @@ class WholeRun {
     else if (kind < 85) world.clock.jump((world.below(3) - 1) * (world.chance(0.2) ? 2 * lifetime_ms : 90_000));
     else if (kind < 88) this.#system.master.flush();
     else if (kind < 91) this.#losePower();
+    else if (kind < 98) this.#sendmail();
     this.#oracle.look();
   }
 
@@ -156,6 +158,16 @@ class WholeRun {
       .finally(() => {
         this.#sessions--;
       });
+  }
+
+  #sendmail(): void {
+    const { world } = this;
+    const number = this.#count++;
+    const process = this.#system.other(`sendmail ${number}`);
+    if (world.faulty && world.chance(0.3)) process.fuse(1 + world.below(8));
+    sendmail({ world, files: this.#files, oracle: this.#oracle }, process, number).catch((error: unknown) =>
+      world.violated(error instanceof Error ? (error.stack ?? error.message) : String(error)),
+    );
   }
 
   /** Of two, the old one as well as the new one. */
@@ -208,6 +220,12 @@ class WholeRun {
     await quiet();
   }
 
+  /** Nobody waits for anything. */
+  #isEmpty(): boolean {
+    const handedIn = this.#files.executables(maildrop).length;
+    return handedIn === 0 && this.#sessions === 0 && this.#disk.queue.messages.size === 0;
+  }
+
   async finish(): Promise<void> {
     const { world } = this;
     world.faulty = false;
@@ -218,10 +236,12 @@ class WholeRun {
       await this.#pass(round < 5 ? 5000 : 30_000);
       this.#oracle.look();
       if (round === 2) this.#lastReload();
-      if (this.#sessions === 0 && this.#disk.queue.messages.size === 0 && this.#system.master.relayPid && round > 2)
-        break;
+      if (round === 3) this.#sendmail();
+      if (round > 3 && this.#system.master.relayPid && this.#isEmpty()) break;
     }
     if (this.#sessions > 0) world.violated(`${this.#sessions} clients are still waiting`);
+    const waiting = this.#files.executables(maildrop);
+    if (waiting.length > 0) world.violated(`this is left in the maildrop: ${waiting}`);
     const left = [...this.#disk.queue.messages.values()].map(
       ({ id, state: is, owner }) => `${formatId(id)} (state ${is} of ${owner})`,
     );
