@@ -30,13 +30,13 @@ import { QueueError } from "./store.ts";
  *     would repeat deliveries. It is tried again until it succeeds or the store fails.
  *  4. While that waits for room, nothing that needs room is taken.
  *  5. After "failed" nothing is written any more, and `refused` names every batch that may reappear. Nobody is told that
- *     something in it was refused before that is noted: a process that dies in between has told nobody anything.
+ *     something in it was refused before that is noted, or where it cannot be: what was not refused may reappear.
  */
 export class Coordinator {
   readonly #engine: Engine;
   readonly #clock: Clock;
   readonly #limits: BatchLimits;
-  readonly #note: ((batch: number) => Promise<unknown>) | undefined;
+  readonly #note: ((batch: number) => Promise<boolean>) | undefined;
   #queue: Entry[] = [];
   #batch = 0;
   #writing = false;
@@ -58,12 +58,12 @@ export class Coordinator {
   readonly failed: Promise<QueueError>;
   readonly figures = { batches: 0, ops: 0, largest: 0 };
 
-  /** `note` makes it known to successors that a batch is refused, and never rejects. */
+  /** `note` makes it known to successors that a batch is refused; false where it could not. Never rejects. */
   constructor(
     engine: Engine,
     clock: Clock,
     limits: BatchLimits = defaultLimits,
-    note?: (batch: number) => Promise<unknown>,
+    note?: (batch: number) => Promise<boolean>,
   ) {
     this.#note = note;
     this.#engine = engine;
@@ -202,24 +202,15 @@ export class Coordinator {
   #refuseBatch(number: number, entries: readonly Entry[], message: string): void {
     this.refused.push(number);
     const failure = this.#stop(message);
-    const refuse = (): void => {
+    const end = (noted: boolean): void => {
       this.#writing = false;
-      for (const { reject } of entries) reject(failure);
+      if (noted) for (const { reject } of entries) reject(failure);
       this.#reportFailure(failure);
       this.#wakeIdle();
     };
-    if (!this.#note) return refuse();
+    if (!this.#note) return end(true);
     this.#writing = true;
-    let waiting = true;
-    const once = (): void => {
-      if (!waiting) return;
-      waiting = false;
-      late.cancel();
-      refuse();
-    };
-    // A disk that takes no note must not keep us from ending.
-    const late = this.#clock.after(longestNote_ms, once);
-    void this.#note(number).then(once, once);
+    void this.#note(number).then(end);
   }
 
   /** One operation spoils the batch: the others go again without it. */
@@ -281,7 +272,6 @@ interface Entry {
 }
 
 const firstPause_ms = 250;
-const longestNote_ms = 5000;
 const longestPause_ms = 8000;
 const triesWhenClosing = 4;
 

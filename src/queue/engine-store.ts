@@ -90,7 +90,7 @@ export class EngineStore implements QueueStore {
     this.#sweepLater();
   }
 
-  #noteOf({ noteRefused, owner }: EngineStoreOptions): ((batch: number) => Promise<unknown>) | undefined {
+  #noteOf({ noteRefused, owner }: EngineStoreOptions): ((batch: number) => Promise<boolean>) | undefined {
     return noteRefused && ((batch) => noteRefused([{ owner, batch }]));
   }
 
@@ -502,8 +502,8 @@ export interface EngineStoreOptions {
   readonly cache_bytes?: number;
   /** How long the trace of a source is kept after its message is gone. */
   readonly traces_s?: number;
-  /** Makes known to successors what is refused and may be in the file after all; waited for before anybody is told. */
-  readonly noteRefused?: (batches: readonly RefusedBatch[]) => Promise<unknown>;
+  /** Makes known to successors what is refused and may be in the file after all; false where it could not, and then nobody is told that it is refused. */
+  readonly noteRefused?: (batches: readonly RefusedBatch[]) => Promise<boolean>;
 }
 
 /** A message in work here. */

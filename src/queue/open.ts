@@ -43,7 +43,7 @@ export interface SqliteStoreOptions {
   readonly checkpoint_bytes?: number;
   readonly traces_s?: number;
   /** See EngineStoreOptions. */
-  readonly noteRefused?: (batches: readonly RefusedBatch[]) => Promise<unknown>;
+  readonly noteRefused?: (batches: readonly RefusedBatch[]) => Promise<boolean>;
 }
 
 /** An engine whose file is not open yet; it resolves to the largest id in it. */

@@ -29,6 +29,13 @@ test("what was refused is known to whoever looks, until it has been removed", as
   assert.deepEqual(readdirSync(join(directory, "lock")).sort(), ["5c421f50d123-1.lock", "x.y.refused"]);
 });
 
+test("a note that is not synced counts for nothing", async () => {
+  const batches = [{ owner: "b-1", batch: 1 }];
+  const files = { ...realFiles, syncDirectory: () => Promise.reject(new Error("EIO")) };
+  assert.deepEqual(await noteRefused(files, directory, batches), batches);
+  await forgetNoted(realFiles, directory, batches);
+});
+
 test("where nothing can be noted, that is told and nothing else happens", async () => {
   const batches = [{ owner: "a-1", batch: 1 }];
   assert.deepEqual(await noteRefused(realFiles, join(directory, "nowhere"), batches), batches);

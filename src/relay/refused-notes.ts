@@ -5,14 +5,14 @@ import type { RefusedBatch } from "./protocol.ts";
 /**
  * Batches that were refused after a failed sync, noted beside the queue: the master knows them too, but may be stopped
  * before a successor is up. A note is an empty file whose name says it all, so it is there whole or not at all.
- * On a disk that fails there may be no note: then the master's word has to do.
+ * On a disk that fails there may be no note: then nobody is told of a refusal, and the master's word has to do.
  */
 const ending = ".refused";
 
 const noteOf = (queueDirectory: string, { owner, batch }: RefusedBatch): string =>
   `${ownerLocks(queueDirectory)}/${owner}.${batch}${ending}`;
 
-/** Never rejects; the batches that could not be noted. */
+/** Never rejects; the batches of which there may be no note after a loss of power. */
 export async function noteRefused(
   files: Files,
   queueDirectory: string,
@@ -28,8 +28,11 @@ export async function noteRefused(
       missing.push(batch);
     }
   }
-  if (batches.length > 0) await files.syncDirectory(ownerLocks(queueDirectory)).catch(() => {});
-  return missing;
+  const synced = files.syncDirectory(ownerLocks(queueDirectory)).then(
+    () => true,
+    () => false,
+  );
+  return (await synced) ? missing : [...batches];
 }
 
 /** What predecessors have noted. Throws Node's error where that cannot be told. */

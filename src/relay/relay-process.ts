@@ -152,11 +152,13 @@ class RelayProcess {
     const refused = [...message.refused, ...noted];
     const alone = await isAlone(files, paths.queue, message.owner, locks);
     const tellings: Promise<unknown>[] = [];
-    // The master knows it, too, in case there can be no note; and the note is there when the master is not.
-    const tellRefused = (batches: readonly RefusedBatch[]): Promise<unknown> => {
-      const told = Promise.all([say({ kind: "refused", batches }), noteRefused(files, paths.queue, batches)]);
+    const tellRefused = (batches: readonly RefusedBatch[]): Promise<boolean> => {
+      const noted = noteRefused(files, paths.queue, batches).then((missing) => missing.length === 0);
+      // The master is the first to know; a note is there when the master is not. A disk that takes none must not keep us from ending.
+      const late = pause(clock, longestNote_ms).then(() => false);
+      const told = Promise.all([Promise.race([noted, late]), say({ kind: "refused", batches })]);
       tellings.push(told);
-      return told;
+      return told.then(([known]) => known);
     };
     const store = await openStore(engine, runtime, { conf, paths, log, message, refused, alone, tellRefused });
     await forgetNoted(files, paths.queue, noted);
@@ -297,6 +299,9 @@ function failure(
   };
 }
 
+/** How long a note of what was refused may take. */
+const longestNote_ms = 5000;
+
 /** Until mail that could not be taken back is tried again. */
 const takeBackAgain_ms = 10_000;
 
@@ -335,7 +340,7 @@ async function openStore(
     message: Begin;
     refused: readonly RefusedBatch[];
     alone: boolean;
-    tellRefused: (batches: readonly RefusedBatch[]) => Promise<unknown>;
+    tellRefused: (batches: readonly RefusedBatch[]) => Promise<boolean>;
   },
 ) {
   return openSqliteStore(engine, {

@@ -196,18 +196,34 @@ export const wholeFaults: readonly Fault[] = [
     "if (owner === store.owner || !locks.isGone(ownerLock(queueDirectory, owner))) continue;",
     "if (owner === store.owner) continue;",
   ),
+  {
+    name: "a failing relay does not say what it refused",
+    why: "what was refused comes back with the file, and is delivered",
+    edits: [
+      {
+        file: relayProcess,
+        text: "const noted = noteRefused(files, paths.queue, batches).then((missing) => missing.length === 0);",
+        becomes: "const noted = Promise.resolve(true);",
+      },
+      {
+        file: relayProcess,
+        text: 'const told = Promise.all([Promise.race([noted, late]), say({ kind: "refused", batches })]);',
+        becomes: "const told = Promise.all([Promise.race([noted, late])]);",
+      },
+    ],
+  },
   fault(
-    "a failing relay does not say what it refused",
-    "what was refused comes back with the file, and is delivered",
-    relayProcess,
-    'const told = Promise.all([say({ kind: "refused", batches }), noteRefused(files, paths.queue, batches)]);',
-    "const told = Promise.resolve();",
+    "a maildrop file that was put off is removed",
+    "what sendmail was told is safe waits for the queue to have room, and is gone",
+    "pickup/pickup.ts",
+    'if (result.kind === "retry") return this.#later(name, result.reason);',
+    'if (result.kind === "retry") return this.#remove(path, name).then(() => "done");',
   ),
   fault(
     "a refusal is told before it is noted",
     "a relay that dies in between leaves mail behind that its client was told is refused",
     "queue/coordinator.ts",
-    "void this.#note(number).then(once, once);",
-    "void this.#note(number);\n    once();",
+    "void this.#note(number).then(end);",
+    "void this.#note(number);\n    end(true);",
   ),
 ];
