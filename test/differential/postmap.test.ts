@@ -2,111 +2,23 @@
  * postmap and postalias against Debian's own, both ways: the same sources and
  * command lines give the same output, warnings and exit status, each reads
  * what the other wrote, and Berkeley DB's tools find nothing wrong with our files.
- *
- * Skipped, and counted so, without the packages postfix and db-util.
  */
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { execFileSync } from "node:child_process";
+import { chmodSync, chownSync, existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { newaliases, postalias } from "../../src/cli/postalias.ts";
-import { postmap } from "../../src/cli/postmap.ts";
-import { testIo } from "../../src/cli/test-io.ts";
-import { realRuntime } from "../../src/runtime/real.ts";
 import { HashFile } from "../../src/table/berkeley/hash-reader.ts";
+import { needs } from "../lab/needs.ts";
+import { postmapLab } from "../lab/postmap.ts";
 
-const needed = [
-  "/usr/sbin/postmap",
-  "/usr/sbin/postalias",
-  "/usr/bin/db_verify",
-  "/usr/bin/db_load",
-  "/usr/bin/db_dump",
-];
-const missing = needed.filter((path) => !existsSync(path));
-const skip = missing.length > 0 ? `not installed: ${missing.join(" ")}` : false;
-const asRoot = skip || process.getuid?.() !== 0 ? skip || "needs root" : false;
+const able = needs({
+  programs: ["/usr/sbin/postmap", "/usr/sbin/postalias", "/usr/bin/db_verify", "/usr/bin/db_load", "/usr/bin/db_dump"],
+});
 
-const base = mkdtempSync(join(tmpdir(), "postmap-"));
-chmodSync(base, 0o755);
-after(() => rmSync(base, { recursive: true, force: true }));
-const conf = join(base, "conf");
-mkdirSync(conf);
-write(
-  conf,
-  "main.cf",
-  "compatibility_level = 3.6\nmyhostname = mail.example.test\nqueue_directory = /var/spool/postfix\n",
-);
-
-const runtime = realRuntime();
-const programs = { postmap, postalias, newaliases };
-type Program = "postmap" | "postalias";
-
-interface Outcome {
-  readonly status: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** Written long ago, so that nobody waits for it to settle. */
-function write(directory: string, name: string, contents: string | Buffer): void {
-  writeFileSync(join(directory, name), contents);
-  utimesSync(join(directory, name), 1e9, 1e9);
-}
-
-let made = 0;
-
-function place(files: Readonly<Record<string, string | Buffer>>): string {
-  const directory = join(base, String(made++));
-  mkdirSync(directory);
-  for (const [name, contents] of Object.entries(files)) write(directory, name, contents);
-  return directory;
-}
-
-/** Paths are shown without the directory, which differs. */
-const plain = (text: string | Buffer, directory: string): string =>
-  text.toString("latin1").replaceAll(`${directory}/`, "");
-
-async function debian(
-  program: Program,
-  directory: string,
-  args: readonly string[],
-  input: string | Buffer = "",
-): Promise<Outcome> {
-  const child = spawn(`/usr/sbin/${program}`, ["-c", conf, ...args]);
-  const out: Buffer[] = [];
-  const err: Buffer[] = [];
-  child.stdout.on("data", (bytes: Buffer) => out.push(bytes));
-  child.stderr.on("data", (bytes: Buffer) => err.push(bytes));
-  child.stdin.on("error", () => {});
-  child.stdin.end(input);
-  const status = await new Promise<number>((resolve) => child.on("close", (code) => resolve(code ?? -1)));
-  return { status, out: plain(Buffer.concat(out), directory), err: plain(Buffer.concat(err), directory) };
-}
-
-async function ours(
-  program: Program | "newaliases",
-  directory: string,
-  args: readonly string[],
-  input: string | Buffer = "",
-): Promise<Outcome> {
-  const io = testIo({ runtime, args0: program, directory: conf, input: [input] });
-  const status = await programs[program](["-c", conf, ...args], io);
-  const { out, err } = io.written();
-  return { status, out: plain(out, directory), err: plain(Buffer.from(err), directory) };
-}
+const lab = postmapLab("postmap");
+const { place, write, debian, ours } = lab;
+after(() => lab.remove());
 
 const sorted = (text: string): string => text.split("\n").sort().join("\n");
 /** Without showing megabytes when they differ. */
@@ -143,7 +55,7 @@ const sources: Readonly<Record<string, string | Buffer>> = {
   "100,000 entries": many,
 };
 
-describe("an index", { skip }, () => {
+describe("an index", able, () => {
   for (const [name, source] of Object.entries(sources)) {
     for (const flags of [[], ["-n"], ["-N"], ["-f"], ["-u"], ["-r"], ["-w"]]) {
       if (flags.length > 0 && Buffer.from(source).length > 100_000) continue;
@@ -227,7 +139,7 @@ describe("an index", { skip }, () => {
     });
   }
 
-  it("takes its permissions from the source, and its owner where we are root", { skip: asRoot }, async () => {
+  it("takes its permissions from the source, and its owner where we are root", needs({ root: true }), async () => {
     for (const mode of [0o600, 0o640, 0o644, 0o400, 0o755, 0o660, 0o666]) {
       for (const flags of [[], ["-p"]]) {
         const directory = place({ ours: "a 1\n", theirs: "a 1\n" });
@@ -400,7 +312,7 @@ const commands: readonly Case[] = [
   { args: ["-F", "-q", "a", "T"] },
 ];
 
-describe("a command line", { skip, concurrency: 8 }, () => {
+describe("a command line", { ...able, concurrency: 8 }, () => {
   for (const { args, input, saysOtherwise, unordered } of commands) {
     it(`postmap ${args.join(" ")}`, async () => {
       const [mine, debians] = [place({ T: mixed, C: networks }), place({ T: mixed, C: networks })];
@@ -452,7 +364,7 @@ esc: "a\\"b", c\\,d
 
 const withoutTime = (text: string): string => text.replace(/^(YP_LAST_MODIFIED:\t)\d{10}$/m, "$1TIME");
 
-describe("an alias database", { skip }, () => {
+describe("an alias database", able, () => {
   it("holds what Debian's holds, Sendmail's and NIS's marks included, and both answer", async () => {
     const directory = place({ ours: aliases, theirs: aliases });
     const [mine, debians] = [join(directory, "ours"), join(directory, "theirs")];

@@ -3,27 +3,12 @@
  * the other wrote, what is in them is the same, and so are messages and exit statuses.
  */
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { execFileSync } from "node:child_process";
+import { chmodSync, chownSync, existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { postalias } from "../../src/cli/postalias.ts";
-import { postmap } from "../../src/cli/postmap.ts";
-import { testIo } from "../../src/cli/test-io.ts";
-import { realRuntime } from "../../src/runtime/real.ts";
 import { needs } from "../lab/needs.ts";
+import { postmapLab } from "../lab/postmap.ts";
 
 /** A type, and what its own tools say of a file. */
 interface Kind {
@@ -71,61 +56,9 @@ const kinds: readonly Kind[] = [
   },
 ];
 
-const base = mkdtempSync(join(tmpdir(), "table-files-"));
-chmodSync(base, 0o755);
-after(() => rmSync(base, { recursive: true, force: true }));
-const conf = join(base, "conf");
-mkdirSync(conf);
-write(
-  conf,
-  "main.cf",
-  "compatibility_level = 3.6\nmyhostname = mail.example.test\nqueue_directory = /var/spool/postfix\n",
-);
-
-const runtime = realRuntime();
-const programs = { postmap, postalias };
-type Program = keyof typeof programs;
-
-interface Outcome {
-  readonly status: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-function write(directory: string, name: string, contents: string): void {
-  writeFileSync(join(directory, name), contents);
-  utimesSync(join(directory, name), 1e9, 1e9);
-}
-
-let made = 0;
-
-function place(files: Readonly<Record<string, string>>): string {
-  const directory = join(base, String(made++));
-  mkdirSync(directory);
-  for (const [name, contents] of Object.entries(files)) write(directory, name, contents);
-  return directory;
-}
-
-const plain = (text: Buffer | string, directory: string): string =>
-  text.toString("latin1").replaceAll(`${directory}/`, "");
-
-async function debian(program: Program, directory: string, args: readonly string[], input = ""): Promise<Outcome> {
-  const child = spawn(`/usr/sbin/${program}`, ["-c", conf, ...args]);
-  const [out, err]: [Buffer[], Buffer[]] = [[], []];
-  child.stdout.on("data", (bytes: Buffer) => out.push(bytes));
-  child.stderr.on("data", (bytes: Buffer) => err.push(bytes));
-  child.stdin.on("error", () => {});
-  child.stdin.end(input);
-  const status = await new Promise<number>((resolve) => child.on("close", (code) => resolve(code ?? -1)));
-  return { status, out: plain(Buffer.concat(out), directory), err: plain(Buffer.concat(err), directory) };
-}
-
-async function ours(program: Program, directory: string, args: readonly string[], input = ""): Promise<Outcome> {
-  const io = testIo({ runtime, args0: program, directory: conf, input: [input] });
-  const status = await programs[program](["-c", conf, ...args], io);
-  const { out, err } = io.written();
-  return { status, out: plain(out, directory), err: plain(Buffer.from(err), directory) };
-}
+const lab = postmapLab("table-files");
+const { place, write, debian, ours } = lab;
+after(() => lab.remove());
 
 /** Without showing megabytes when they differ. */
 const same = (got: string, wanted: string) =>

@@ -18,7 +18,6 @@ export const btreeMeta = { flags: 48, leastKeys: 76, padding: 84, root: 88 } as 
 export const otherLayouts = 0x01 | 0x02 | 0x20 | 0x40;
 
 export const leafItem = { type: 2, bytes: 3 } as const;
-export const overflowItem = { page: 4, length: 8, size: 12 } as const;
 export const branchItem = { type: 2, child: 4, bytes: 12 } as const;
 /** In an item's type: it was deleted, and only waits for its room to be used. */
 export const deleted = 0x80;

@@ -9,10 +9,10 @@ import {
   leafItem,
   maxDepth,
   otherLayouts,
-  overflowItem,
 } from "./btree-pages.ts";
-import { bigEndian, littleEndian, type Numbers } from "./numbers.ts";
-import { btreeMagic, checksummed, hashMagic, header, itemType, meta, pageType } from "./pages.ts";
+import { type BerkeleyFile, damagedFile, type FileKind, openFile, overflowItem } from "./file.ts";
+import type { Numbers } from "./numbers.ts";
+import { btreeMagic, header, itemType, offPageItem } from "./pages.ts";
 
 /**
  * Reads a Berkeley DB btree file that is in memory. Opening looks at the meta
@@ -24,6 +24,7 @@ import { btreeMagic, checksummed, hashMagic, header, itemType, meta, pageType } 
  * is damaged, "config" where it is of a kind that cannot be read here.
  */
 export class BtreeFile implements IndexFile {
+  readonly #file: BerkeleyFile;
   readonly #bytes: Buffer;
   readonly #numbers: Numbers;
   readonly #pageSize: number;
@@ -31,16 +32,19 @@ export class BtreeFile implements IndexFile {
   readonly #root: number;
 
   constructor(bytes: Buffer) {
-    const numbers = numbersOf(bytes);
-    const pageSize = numbers.u32(bytes, meta.pageSize);
+    const file = openFile(bytes, kind);
+    const { numbers, pageSize, pages } = file;
+    if ((numbers.u32(bytes, btreeMeta.flags) & otherLayouts) !== 0) {
+      throw new TableError(
+        "config",
+        "Berkeley DB file with record numbers, several databases, or several values for a key",
+      );
+    }
+    this.#file = file;
     this.#bytes = bytes;
     this.#numbers = numbers;
     this.#pageSize = pageSize;
-    if (pageSize < 512 || pageSize > 65536 || (pageSize & (pageSize - 1)) !== 0) throw damaged("bad page size");
-    this.#pages = bytes.length / pageSize;
-    if (!Number.isInteger(this.#pages) || numbers.u32(bytes, meta.lastPage) + 1 !== this.#pages) {
-      throw damaged("incomplete, or being written");
-    }
+    this.#pages = pages;
     this.#root = numbers.u32(bytes, btreeMeta.root);
     this.#page(this.#root, this.#level(this.#root));
   }
@@ -137,14 +141,14 @@ export class BtreeFile implements IndexFile {
     if (start + length > base + this.#pageSize) throw damaged("an item out of place");
     const type = this.#bytes[at + branchItem.type];
     if (type === itemType.keyData) return this.#bytes.subarray(start, start + length);
-    if (type === itemType.offPage && length === overflowItem.size) return this.#overflow(start);
+    if (type === itemType.offPage && length === offPageItem.size) return overflowItem(this.#file, start);
     throw damaged("an item of unknown type");
   }
 
   #leafBytes(base: number, index: number): Buffer {
     const at = this.#item(base, index, leafItem.bytes);
     const type = (this.#bytes[at + leafItem.type] as number) & ~deleted;
-    if (type === itemType.offPage) return this.#overflow(this.#item(base, index, overflowItem.size));
+    if (type === itemType.offPage) return overflowItem(this.#file, this.#item(base, index, offPageItem.size));
     if (type === itemType.duplicate || type === itemType.offDuplicate) {
       throw new TableError("config", "has several values for a key, which cannot be used here");
     }
@@ -154,55 +158,14 @@ export class BtreeFile implements IndexFile {
     if (start + length > base + this.#pageSize) throw damaged("an item out of place");
     return this.#bytes.subarray(start, start + length);
   }
-
-  /** An item from its chain of overflow pages; each page holds at least one byte of it, so the chain ends. */
-  #overflow(at: number): Buffer {
-    const { u16, u32 } = this.#numbers;
-    const bytes = this.#bytes;
-    const length = u32(bytes, at + overflowItem.length);
-    if (length > bytes.length) throw damaged("a length beyond the file's");
-    const item = Buffer.allocUnsafe(length);
-    let done = 0;
-    for (let page = u32(bytes, at + overflowItem.page); done < length; ) {
-      if (page === 0 || page >= this.#pages) throw damaged("an overflow page is missing");
-      const base = page * this.#pageSize;
-      const held = u16(bytes, base + header.offset);
-      const bad = held === 0 || header.size + held > this.#pageSize || done + held > length;
-      if (bad || bytes[base + header.type] !== pageType.overflow) throw damaged("an overflow page is missing");
-      bytes.copy(item, done, base + header.size, base + header.size + held);
-      done += held;
-      page = u32(bytes, base + header.next);
-    }
-    return item;
-  }
 }
 
-const damaged = (what: string): TableError => new TableError("retry", `not a complete Berkeley DB btree file: ${what}`);
+const kind: FileKind = {
+  name: "btree",
+  magic: btreeMagic,
+  versions: btreeVersions,
+  versionWords: "versions 8 and 9",
+  metaType: btreePage.meta,
+};
 
-/** Byte order by the magic number; refuses what is not a btree file of a kind that can be read. */
-function numbersOf(bytes: Buffer): Numbers {
-  if (bytes.length < meta.size) throw damaged(bytes.length === 0 ? "empty" : "too short");
-  const numbers = [littleEndian, bigEndian].find((each) => each.u32(bytes, meta.magic) === btreeMagic);
-  if (!numbers) {
-    if (bytes.readUInt32LE(meta.magic) === hashMagic || bytes.readUInt32BE(meta.magic) === hashMagic) {
-      throw new TableError("config", "a Berkeley DB file of type hash, not btree");
-    }
-    throw damaged("bad magic number");
-  }
-  const version = numbers.u32(bytes, meta.version);
-  if (!btreeVersions.includes(version)) {
-    throw new TableError("config", `Berkeley DB btree file of version ${version}; versions 8 and 9 can be read`);
-  }
-  if (bytes[meta.type] !== btreePage.meta) throw damaged("bad meta page");
-  if (bytes[meta.encryption] !== 0) throw new TableError("config", "encrypted Berkeley DB file");
-  if (((bytes[meta.flags] as number) & checksummed) !== 0) {
-    throw new TableError("config", "Berkeley DB file with page checksums");
-  }
-  if ((numbers.u32(bytes, btreeMeta.flags) & otherLayouts) !== 0) {
-    throw new TableError(
-      "config",
-      "Berkeley DB file with record numbers, several databases, or several values for a key",
-    );
-  }
-  return numbers;
-}
+const damaged = (what: string): TableError => damagedFile(kind, what);

@@ -1,8 +1,8 @@
 import type { Entries } from "../entries.ts";
 import { inKeyOrder } from "../key-order.ts";
 import { TableError } from "../table.ts";
-import { aligned, branchItem, btreeMeta, btreePage, leafItem, overflowItem } from "./btree-pages.ts";
-import { btreeMagic, header, itemType, meta, pageType } from "./pages.ts";
+import { aligned, branchItem, btreeMeta, btreePage, leafItem } from "./btree-pages.ts";
+import { btreeMagic, header, itemType, meta, offPageItem, pageType } from "./pages.ts";
 
 /**
  * Writes a Berkeley DB btree file (version 9, little-endian, 4096-byte pages) as an image in memory: leaves in the order
@@ -31,10 +31,10 @@ interface Child {
 }
 
 const itemSize = (length: number): number =>
-  length > onPageLimit ? overflowItem.size : aligned(leafItem.bytes + length);
+  length > onPageLimit ? offPageItem.size : aligned(leafItem.bytes + length);
 
 const branchSize = ({ start, end }: Child): number =>
-  aligned(branchItem.bytes + (end - start > onPageLimit ? overflowItem.size : end - start));
+  aligned(branchItem.bytes + (end - start > onPageLimit ? offPageItem.size : end - start));
 
 class Tree {
   readonly #entries: Entries;
@@ -153,7 +153,7 @@ class Tree {
     const { page, start, end } = child;
     const at = this.#addItem(branchSize(child));
     const large = end - start > onPageLimit;
-    this.#image.writeUInt16LE(large ? overflowItem.size : end - start, at);
+    this.#image.writeUInt16LE(large ? offPageItem.size : end - start, at);
     this.#image[at + branchItem.type] = large ? itemType.offPage : itemType.keyData;
     this.#image.writeUInt32LE(page, at + branchItem.child);
     if (large) {
@@ -186,14 +186,14 @@ class Tree {
     for (let at = start; at < end; at += pageSpace) {
       const page = this.#addPage(pageType.overflow, 0, previous);
       if (previous) this.#image.writeUInt32LE(page, previous * pageSize + header.next);
-      else this.#image.writeUInt32LE(page, item + overflowItem.page);
+      else this.#image.writeUInt32LE(page, item + offPageItem.page);
       const until = Math.min(at + pageSpace, end);
       this.#image.writeUInt16LE(1, page * pageSize + header.entries);
       this.#image.writeUInt16LE(until - at, page * pageSize + header.offset);
       this.#copy(page * pageSize + header.size, at, until);
       previous = page;
     }
-    this.#image.writeUInt32LE(end - start, item + overflowItem.length);
+    this.#image.writeUInt32LE(end - start, item + offPageItem.length);
   }
 
   /** Begins a page to be filled with items, the root's where it is alone on its level; its number. */

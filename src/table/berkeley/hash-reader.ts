@@ -1,19 +1,8 @@
 import { equal } from "../entries.ts";
 import { TableError } from "../table.ts";
-import { bigEndian, littleEndian, type Numbers } from "./numbers.ts";
-import {
-  btreeMagic,
-  charKey,
-  checksummed,
-  hashMagic,
-  hashOf,
-  hashVersions,
-  header,
-  itemType,
-  meta,
-  offPageItem,
-  pageType,
-} from "./pages.ts";
+import { type BerkeleyFile, damagedFile, type FileKind, openFile, overflowItem } from "./file.ts";
+import type { Numbers } from "./numbers.ts";
+import { charKey, hashMagic, hashOf, hashVersions, header, itemType, meta, offPageItem, pageType } from "./pages.ts";
 
 /**
  * Reads a Berkeley DB hash file that is in memory. A look-up goes to the
@@ -29,6 +18,7 @@ import {
  * is damaged, "config" where it is of a kind that cannot be read here.
  */
 export class HashFile {
+  readonly #file: BerkeleyFile;
   readonly #bytes: Buffer;
   readonly #numbers: Numbers;
   readonly #pageSize: number;
@@ -39,16 +29,16 @@ export class HashFile {
   readonly #spares: Uint32Array;
 
   constructor(bytes: Buffer) {
-    const numbers = numbersOf(bytes);
-    const pageSize = numbers.u32(bytes, meta.pageSize);
+    const file = openFile(bytes, kind);
+    const { numbers, pageSize, pages } = file;
+    if (numbers.u32(bytes, meta.charKey) !== charKey) {
+      throw new TableError("config", "Berkeley DB file made with another hash function");
+    }
+    this.#file = file;
     this.#bytes = bytes;
     this.#numbers = numbers;
     this.#pageSize = pageSize;
-    if (pageSize < 512 || pageSize > 65536 || (pageSize & (pageSize - 1)) !== 0) throw damaged("bad page size");
-    this.#pages = bytes.length / pageSize;
-    if (!Number.isInteger(this.#pages) || numbers.u32(bytes, meta.lastPage) + 1 !== this.#pages) {
-      throw damaged("incomplete, or being written");
-    }
+    this.#pages = pages;
     this.#maxBucket = numbers.u32(bytes, meta.maxBucket);
     this.#highMask = numbers.u32(bytes, meta.highMask);
     this.#lowMask = numbers.u32(bytes, meta.lowMask);
@@ -155,7 +145,7 @@ export class HashFile {
   #isOffPage(at: number, size: number, key: Uint8Array, start: number, end: number): boolean {
     if (size !== offPageItem.size) throw damaged("an item out of place");
     if (this.#numbers.u32(this.#bytes, at + offPageItem.length) !== end - start) return false;
-    return equal(key, start, this.#offPage(at), 0, end - start);
+    return equal(key, start, overflowItem(this.#file, at), 0, end - start);
   }
 
   #item(page: number, index: number): Buffer {
@@ -167,66 +157,22 @@ export class HashFile {
     if (at < header.size || at >= above || above > this.#pageSize) throw damaged("an item out of place");
     const type = this.#bytes[base + at];
     if (type === itemType.keyData) return this.#bytes.subarray(base + at + 1, base + above);
-    if (type === itemType.offPage && above - at === offPageItem.size) return this.#offPage(base + at);
+    if (type === itemType.offPage && above - at === offPageItem.size) return overflowItem(this.#file, base + at);
     if (type === itemType.duplicate || type === itemType.offDuplicate) {
       throw new TableError("config", "has several values for a key, which cannot be used here");
     }
     throw damaged("an item of unknown type");
   }
-
-  /** An item from its chain of overflow pages; each page holds at least one byte of it, so the chain ends. */
-  #offPage(at: number): Buffer {
-    const { u16, u32 } = this.#numbers;
-    const length = u32(this.#bytes, at + offPageItem.length);
-    if (length > this.#bytes.length) throw damaged("a length beyond the file's");
-    const item = Buffer.allocUnsafe(length);
-    let done = 0;
-    for (let page = u32(this.#bytes, at + offPageItem.page); done < length; page = this.#nextPage(page)) {
-      if (page === 0 || page >= this.#pages) throw damaged("an overflow page is missing");
-      const base = page * this.#pageSize;
-      const part = u16(this.#bytes, base + header.offset);
-      if (
-        this.#bytes[base + header.type] !== pageType.overflow ||
-        u32(this.#bytes, base + header.pageNumber) !== page
-      ) {
-        throw damaged("an overflow page is missing");
-      }
-      if (part === 0 || part > this.#pageSize - header.size || part > length - done) {
-        throw damaged("an overflow page of the wrong length");
-      }
-      this.#bytes.copy(item, done, base + header.size, base + header.size + part);
-      done += part;
-    }
-    return item;
-  }
 }
 
-const b = (bytes: Buffer, at: number): number => bytes[at] as number;
+const kind: FileKind = {
+  name: "hash",
+  magic: hashMagic,
+  versions: hashVersions,
+  versionWords: "versions 7 to 9",
+  metaType: pageType.hashMeta,
+};
 
-const damaged = (what: string): TableError => new TableError("retry", `not a complete Berkeley DB hash file: ${what}`);
+const damaged = (what: string): TableError => damagedFile(kind, what);
 
 const isMask = (number: number): boolean => number > 0 && Number.isInteger(Math.log2(number + 1));
-
-/** Byte order by the magic number; refuses what is not a hash file of a kind that can be read. */
-function numbersOf(bytes: Buffer): Numbers {
-  if (bytes.length < meta.size) throw damaged(bytes.length === 0 ? "empty" : "too short");
-  const numbers = [littleEndian, bigEndian].find((each) => each.u32(bytes, meta.magic) === hashMagic);
-  if (!numbers) {
-    if (bytes.readUInt32LE(meta.magic) === btreeMagic || bytes.readUInt32BE(meta.magic) === btreeMagic) {
-      throw new TableError("config", "a Berkeley DB file of type btree, not hash");
-    }
-    throw damaged("bad magic number");
-  }
-  const version = numbers.u32(bytes, meta.version);
-  if (!hashVersions.includes(version)) {
-    throw new TableError("config", `Berkeley DB hash file of version ${version}; versions 7 to 9 can be read`);
-  }
-  if (b(bytes, meta.type) !== pageType.hashMeta) throw damaged("bad meta page");
-  if (b(bytes, meta.encryption) !== 0) throw new TableError("config", "encrypted Berkeley DB file");
-  if ((b(bytes, meta.flags) & checksummed) !== 0)
-    throw new TableError("config", "Berkeley DB file with page checksums");
-  if (numbers.u32(bytes, meta.charKey) !== charKey) {
-    throw new TableError("config", "Berkeley DB file made with another hash function");
-  }
-  return numbers;
-}
