@@ -3,7 +3,8 @@ import { aliasLines } from "../table/alias-source.ts";
 import { printable } from "../table/printable.ts";
 import { getopt } from "./getopt.ts";
 import type { CommandIo } from "./io.ts";
-import { type TableProgram, tableCommand } from "./table-command.ts";
+import { tableCommand } from "./table-command.ts";
+import type { TableProgram } from "./table-job.ts";
 import { Fatal } from "./table-options.ts";
 import { tableSettings } from "./table-settings.ts";
 

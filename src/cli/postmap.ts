@@ -1,6 +1,7 @@
 import { entryLines } from "../table/source.ts";
 import type { CommandIo } from "./io.ts";
-import { type TableProgram, tableCommand } from "./table-command.ts";
+import { tableCommand } from "./table-command.ts";
+import type { TableProgram } from "./table-job.ts";
 
 /**
  * postmap(1): makes, asks and changes lookup tables, with Postfix's own options and output.
