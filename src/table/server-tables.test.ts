@@ -1,83 +1,40 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { ManualClock } from "../runtime/manual-clock.ts";
-import { realRuntime } from "../runtime/real.ts";
 import type { Maps } from "./maps.ts";
-import { TableError } from "./table.ts";
-import { TableSet } from "./table-set.ts";
+import { cannotTell as nothingKnown, serveTables, type TestServer, testTables } from "./test-servers.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "tables-"));
-const open: { readonly server: Server; readonly sockets: Set<Socket> }[] = [];
-after(() => {
-  for (const { server, sockets } of open) {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  }
+const servers: TestServer[] = [];
+after(async () => {
+  for (const server of servers) await server.close();
   rmSync(directory, { recursive: true, force: true });
 });
 
-interface Peer {
-  readonly port: number;
-  readonly asked: string[];
-  connections: number;
-  /** Ends every connection. */
-  hangUp(): Promise<void>;
-}
-
 /** A server that takes each piece that comes for one question. An undefined answer hangs up. */
-async function serve(answer: (question: string) => string | undefined, path?: string): Promise<Peer> {
-  const sockets = new Set<Socket>();
-  const peer: Peer = {
-    port: 0,
-    asked: [],
-    connections: 0,
-    hangUp: async () => {
-      for (const socket of sockets) await new Promise((done) => socket.once("close", done).destroy());
-    },
-  };
-  const server = createServer((socket) => {
-    peer.connections++;
-    sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket));
-    socket.on("error", () => {});
-    socket.on("data", (bytes) => {
-      peer.asked.push(bytes.toString("latin1"));
+async function serve(
+  answer: (question: string) => string | undefined,
+  path?: string,
+): Promise<TestServer & { readonly asked: string[] }> {
+  const asked: string[] = [];
+  const server = await serveTables((socket) => {
+    socket.on("data", (bytes: Buffer) => {
+      asked.push(bytes.toString("latin1"));
       const text = answer(bytes.toString("latin1"));
       if (text === undefined) socket.destroy();
       else socket.write(text, "latin1");
     });
-  });
-  open.push({ server, sockets });
-  await new Promise<void>((listening) =>
-    path ? server.listen(path, listening) : server.listen(0, "127.0.0.1", listening),
-  );
-  const bound = server.address();
-  return Object.assign(peer, { port: typeof bound === "object" && bound ? bound.port : 0 });
+  }, path);
+  servers.push(server);
+  return Object.assign(server, { asked });
 }
 
-function tables(clock = realRuntime().clock): TableSet {
-  const { net, names } = realRuntime();
-  return new TableSet({
-    defaultType: "hash",
-    read: () => Promise.reject(new TableError("config", "no files")),
-    modified: async () => undefined,
-    warn: () => {},
-    world: { network: { net, names, clock } },
-  });
-}
-
-const maps = (reference: string): Promise<Maps> => tables().maps([reference], { foldCase: true });
+const maps = (reference: string): Promise<Maps> => testTables().set.maps([reference], { foldCase: true });
 const net = (text: string): string => `${text.length}:${text},`;
-const cannotTell = async (found: Maps, key: string, message: RegExp): Promise<void> => {
-  await assert.rejects(
-    async () => found.find(key),
-    (error) => error instanceof TableError && error.kind === "retry" && message.test(error.message),
-  );
-};
+const cannotTell = (found: Maps, key: string, reason: RegExp): Promise<void> =>
+  assert.rejects(async () => found.find(key), nothingKnown(reason));
 
 test("tcp: asks for the key as it is, and tells found, absent and unable apart", async () => {
   const peer = await serve((question) =>
@@ -157,7 +114,7 @@ test("a server that is away cannot tell, and answers when it is back", async () 
 });
 
 test("a server that says nothing has a time limit", async () => {
-  const clock = new ManualClock();
+  const { set, clock } = testTables();
   let heard = (): void => {};
   const asked = new Promise<void>((resolve) => {
     heard = resolve;
@@ -166,7 +123,7 @@ test("a server that says nothing has a time limit", async () => {
     heard();
     return "";
   });
-  const found = await tables(clock).maps([`tcp:127.0.0.1:${peer.port}`], { foldCase: true });
+  const found = await set.maps([`tcp:127.0.0.1:${peer.port}`], { foldCase: true });
   const answer = cannotTell(found, "k", /no answer in 100 seconds/);
   await asked;
   clock.advance(100_000);
@@ -181,7 +138,7 @@ test("a name without a server is refused", async () => {
     "socketmap:unix:relative:m",
     "socketmap:inet:h:m",
   ]) {
-    const set = tables();
+    const { set } = testTables();
     await set.maps([reference], { foldCase: true });
     assert.equal(set.problems()[0]?.error.kind, "config", reference);
   }
