@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { realRuntime } from "../runtime/real.ts";
+import { usualBytes } from "./byte-table.ts";
 import type { Maps } from "./maps.ts";
+import { memcache } from "./memcache.ts";
+import type { TableContext } from "./table.ts";
 import { cannotTell, serveTables, type TestServer, testTables } from "./test-servers.ts";
 
 /** A server that answers each line with what the test says. */
@@ -134,4 +138,19 @@ test("a server that says nothing has a time limit", async (context) => {
   clock.advance(3000);
   await answer;
   await set.close();
+});
+
+test("a backup that was opened for one table is closed with it", async () => {
+  const { clock, net, names } = realRuntime();
+  let closed = 0;
+  const context: TableContext = {
+    foldCase: true,
+    read: async () => ({ bytes: Buffer.from("backup = static:x\n"), mtime_ms: 0 }),
+    warn: () => {},
+    network: { clock, net, names },
+  };
+  const part = async () => ({ find: () => undefined, close: () => void closed++ });
+  const table = await memcache.openBytes("/m.cf", context, { ...usualBytes, part });
+  table.close?.();
+  assert.equal(closed, 1);
 });

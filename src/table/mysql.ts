@@ -195,7 +195,8 @@ function connected(client: MysqlConnection): Promise<void> {
 /** What mysql2 keeps to itself, and we need. `onLost` is ours: who is to know that the connection failed. */
 interface Innards {
   readonly stream: { on(event: "data", heard: (bytes: Buffer) => void): void };
-  handlePacket(packet: unknown): void;
+  readonly sequenceId: number;
+  handlePacket(packet: { readonly sequenceId: number } | undefined): void;
   onLost?: ((error: Error) => void) | undefined;
 }
 
@@ -208,6 +209,9 @@ function guard(client: MysqlConnection, failed: (error: Error) => void): void {
   watchBytes(client);
   const handle = inner.handlePacket.bind(inner);
   inner.handlePacket = (packet) => {
+    // mysql2 only writes to standard error about it, once for each.
+    if (packet && packet.sequenceId !== inner.sequenceId)
+      return end(client, new Error("protocol error: packets out of order"));
     try {
       handle(packet);
     } catch (error) {

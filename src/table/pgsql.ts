@@ -128,6 +128,8 @@ class PgDriver implements Driver<PgServer, PgConnection> {
   drop(connection: PgConnection): void {
     connection.lost = true;
     connection.client.end().catch(() => {});
+    // A server that does not hang up in its turn holds nothing.
+    innards(connection.client).stream.destroySoon();
   }
 
   #settings({ host, port, uri }: PgServer, ssl?: ClientConfig["ssl"]): ClientConfig {
@@ -186,6 +188,8 @@ const innards = (client: Client): Innards => (client as unknown as { connection:
 interface Stream {
   on(event: string, heard: (bytes: Buffer) => void): void;
   destroy(error?: Error): void;
+  /** When all is written. */
+  destroySoon(): void;
 }
 
 /** pg throws out of its stream's events where what comes is no answer: that ends the connection, not the process. So does too much. */

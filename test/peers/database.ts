@@ -1,7 +1,8 @@
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { chownSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { atExit } from "../lab/at-exit.ts";
+import { until } from "../lab/until.ts";
 import { freePort, listening, makePlace } from "./place.ts";
 
 /**
@@ -36,9 +37,11 @@ interface Recipe {
   readonly user: string;
   /** Makes the files; returns the server's command line. */
   prepare(directory: string, port: number, account: Account): readonly [program: string, ...args: string[]];
+  /** Does it answer questions? Absent: as soon as it takes connections. */
+  isReady?(directory: string, port: number): boolean;
 }
 
-async function startDatabase({ name, user, prepare }: Recipe): Promise<RunningDatabase> {
+async function startDatabase({ name, user, prepare, isReady = () => true }: Recipe): Promise<RunningDatabase> {
   const { directory, remove: removeDirectory } = makePlace(name);
   const account = accountOf(user);
   chownSync(directory, account.uid, account.gid);
@@ -58,6 +61,7 @@ async function startDatabase({ name, user, prepare }: Recipe): Promise<RunningDa
       await exited;
     };
     await listening({ port }, () => written);
+    await until(`${name} answers`, () => isReady(directory, port), { about: () => written });
   };
   const remove = async (): Promise<void> => {
     await end();
@@ -93,6 +97,7 @@ export async function startPostgres(
   const running = await startDatabase({
     name: "postgresql",
     user: "postgres",
+    isReady: (directory, port) => spawnSync("pg_isready", ["-q", "-h", directory, "-p", String(port)]).status === 0,
     prepare(directory, port, account) {
       const data = join(directory, "data");
       const options = ["--no-sync", "-E", "UTF8", "--locale=C", "-U", "postgres"];

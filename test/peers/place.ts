@@ -43,13 +43,13 @@ export interface OnHost {
   on(program: string, args: readonly string[]): { program: string; args: string[] };
 }
 
-/** Resolves once something listens there (on `host`, where one is given). Rejects, with what `log` gives, after ten seconds. */
+/** Resolves once something listens there (on `host`, where one is given). Rejects, with what `log` gives, after a minute. */
 export async function listening(
   at: { readonly port: number; readonly address?: string } | { readonly path: string },
   log: () => string,
   host?: OnHost,
 ): Promise<void> {
-  for (let left = 200; left > 0; left--) {
+  for (let left = 1200; left > 0; left--) {
     if (host && "port" in at ? listensOn(host, at.address ?? "127.0.0.1", at.port) : await answers(at)) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

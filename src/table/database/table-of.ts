@@ -26,8 +26,14 @@ export interface Opening {
 export function databaseType(type: string, open: (opening: Opening) => Promise<DatabaseTable>): ByteTableType {
   const openBytes = async (name: string, context: TableContext, options: ByteOptions): Promise<ByteTable> => {
     const parameters = await TableParameters.read(name, context);
-    const part = partOf(context, options);
-    return bytesOf(await open({ reference: `${type}:${name}`, parameters, context, part }));
+    const parts: ByteTable[] = [];
+    const table = bytesOf(
+      await open({ reference: `${type}:${name}`, parameters, context, part: partOf(context, options, parts) }),
+    );
+    const close = (): void => {
+      for (const each of [table, ...parts]) each.close?.();
+    };
+    return { ...table, close };
   };
   return {
     name: type,
@@ -53,10 +59,12 @@ function bytesOf(table: DatabaseTable): ByteTable {
 
 const toBytes = (text: string | undefined): Buffer | undefined => (text === undefined ? undefined : Buffer.from(text));
 
-function partOf(context: TableContext, { part: bytePart }: ByteOptions): OpenPart | undefined {
+/** Tables that are bytes are gathered in `opened`, to be closed with the whole; others belong to who opens them. */
+function partOf(context: TableContext, { part: bytePart }: ByteOptions, opened: ByteTable[]): OpenPart | undefined {
   if (!bytePart) return context.part;
   return async (reference) => {
     const table = await bytePart(reference);
+    opened.push(table);
     return {
       get(key) {
         const found = table.find(Buffer.from(key));

@@ -38,14 +38,24 @@ function answer(request: SqliteRequest): SqliteReply {
 }
 
 function fileAt(path: string): OpenFile {
-  const { dev, ino } = statSync(path);
-  const identity = `${dev}:${ino}`;
   const known = files.get(path);
+  const identity = identityOf(path, known);
   if (known?.identity === identity) return known;
   const opened = { database: new Sqlite(path, { readonly: true, fileMustExist: true, timeout: busy_ms }), identity };
   known?.database.close();
   files.set(path, opened);
   return opened;
+}
+
+/** Where privileges are gone and the directory is closed to us, the file is taken for the one that is open. */
+function identityOf(path: string, known: OpenFile | undefined): string {
+  try {
+    const { dev, ino } = statSync(path);
+    return `${dev}:${ino}`;
+  } catch (error) {
+    if (known && error instanceof Error && "code" in error && error.code === "EACCES") return known.identity;
+    throw error;
+  }
 }
 
 function queried(database: Sqlite.Database, query: string): (string | null)[] {
