@@ -61,6 +61,8 @@ export class Envelopes {
   readonly #options: EnvelopesOptions;
   #expanded: Answer<readonly ExpandedRecipient[]>;
   #planned: readonly PlannedEnvelope[] | undefined;
+  #asked = false;
+  #joined: Answer<readonly PlannedEnvelope[]> | undefined;
 
   constructor(options: EnvelopesOptions) {
     this.#options = options;
@@ -77,14 +79,11 @@ export class Envelopes {
     return this.#expanded[recipients.length - 1]?.canonical;
   }
 
-  /** Copies for more people. Before all() is asked. */
+  /** Copies for more people. Where all() has been asked already, bodies were begun: they join the first envelope. */
   addCopies(addresses: readonly string[]): void {
     const more = together(addresses.map((each) => caught(() => this.#copy(each))));
-    const first = this.#expanded;
-    if (first instanceof Promise || more instanceof Promise) {
-      this.#expanded = Promise.all([first, more]).then(([some, others]) => [...some, ...others]);
-      this.#expanded.catch(() => {});
-    } else this.#expanded = [...first, ...more];
+    if (this.#asked) this.#joined = later(this.all(), more, joined);
+    else this.#expanded = later(this.#expanded, more, (some, others) => [...some, ...others]);
   }
 
   /** Copies for the sender's mail, for each recipient's, and for all mail. */
@@ -114,6 +113,8 @@ export class Envelopes {
 
   /** The same each time, so that ids are drawn once. Rejects with what expandRecipient throws. */
   all(): Answer<readonly PlannedEnvelope[]> {
+    this.#asked = true;
+    if (this.#joined) return this.#joined;
     if (this.#planned) return this.#planned;
     const expanded = this.#expanded;
     return expanded instanceof Promise ? expanded.then((ready) => this.#plan(ready)) : this.#plan(expanded);
@@ -148,6 +149,27 @@ export class Envelopes {
       this.#options.log.info(`${this.#options.id}: to=<${original}>, relay=local, ${status}`);
     }
   }
+}
+
+/** What comes of both. A failure is handed on; nobody may ever ask. */
+function later<T, U, V>(first: Answer<T>, second: Answer<U>, then: (first: T, second: U) => V): Answer<V> {
+  if (!(first instanceof Promise) && !(second instanceof Promise)) return then(first, second);
+  const both = Promise.all([first, second]).then(([one, other]) => then(one, other));
+  both.catch(() => {});
+  return both;
+}
+
+/** The envelopes with copies in the first one, for those who are not in it. */
+function joined(planned: readonly PlannedEnvelope[], copies: readonly ExpandedRecipient[]): readonly PlannedEnvelope[] {
+  const [first, ...others] = planned;
+  if (!first) return planned;
+  const there = new Set(first.recipients.map(({ address }) => address.toLowerCase()));
+  const added = copies.flatMap(({ given, canonical, expanded }) =>
+    expanded
+      .filter(({ address }) => !there.has(address.toLowerCase()))
+      .map(({ address }) => newRecipient(given, canonical, address, undefined)),
+  );
+  return [{ ...first, recipients: [...first.recipients, ...added] }, ...others];
 }
 
 /** All of them; what is not there is left out. all() hands a failure on; nobody may ever ask, when the client goes before. */

@@ -23,7 +23,7 @@ test("a transport's limits may refer to other parameters", () => {
 
 test("services that run pipe are named together, once, and mail for them waits", () => {
   const { notices, warnings, untried } = configured(
-    "mydestination =\n",
+    "mydestination =\ncompatibility_level = 3.6\n",
     "maildrop unix - n n - - pipe\n  flags=DRXhu argv=/usr/bin/maildrop\nuucp unix - n n - - pipe argv=uux\nsmtp inet n - y - - smtpd\n",
   );
   assert.deepEqual(textsOf(notices), [
@@ -60,4 +60,18 @@ test("a parameter that leads to no transport is named", () => {
     "parameter default_transport: master.cf has no service uucp: such mail waits",
     "parameter virtual_transport: service virtual runs virtual, which is not supported here: such mail waits",
   ]);
+});
+
+test("cleanup services and pickup have their own -o; a cleanup service that is not there stops the start", () => {
+  const services =
+    "pickup unix n - n 60 1 pickup -o content_filter= -o cleanup_service_name=own\nown unix n - n - 0 cleanup -o header_checks=static:WARN\n";
+  const { conf, cleanups, pickup } = configured("content_filter = smtp:[127.0.0.1]:10024\n", services);
+  assert.equal(conf.content_filter, "smtp:[127.0.0.1]:10024");
+  assert.equal(pickup.conf.content_filter, "");
+  assert.deepEqual(cleanups.get(pickup.conf.cleanup_service_name)?.conf.header_checks, ["static:WARN"]);
+  assert.deepEqual([...cleanups.keys()], ["own"]);
+  assert.throws(
+    () => configured("", "10025 inet n - n - - smtpd -o cleanup_service_name=gone\n"),
+    /line 1: cleanup_service_name = gone: master.cf has no such service that runs cleanup/,
+  );
 });

@@ -1,4 +1,5 @@
 import { checkConf } from "../conf/check.ts";
+import { compatibilityNotices } from "../conf/compatibility.ts";
 import { evaluate, evaluationProblems } from "../conf/evaluate.ts";
 import { loginSource } from "../conf/given.ts";
 import { type ConfTexts, parseConf } from "../conf/load.ts";
@@ -32,12 +33,22 @@ export interface SmtpTransport {
   readonly processLimit: number | undefined;
 }
 
+/** A service with its -o. */
+export interface ServiceConf {
+  readonly conf: RelayConf;
+  readonly settings: Settings;
+}
+
 /** What a configuration comes to. Made once by each process, from the same texts. */
 export interface Configuration {
   readonly settings: Settings;
   readonly conf: RelayConf;
   readonly smtpd: readonly SmtpdService[];
   readonly transports: readonly SmtpTransport[];
+  /** The cleanup services of master.cf that have -o, by name. */
+  readonly cleanups: ReadonlyMap<string, ServiceConf>;
+  /** The pickup service. */
+  readonly pickup: ServiceConf;
   /** Services that hand their mail to nobody, by name. */
   readonly untried: ReadonlyMap<string, Untried>;
   /** Sources of tables that the environment gives: for tables of type given, by name, and in place of files, by path. */
@@ -64,16 +75,27 @@ export function configure(texts: ConfTexts, more: readonly Problem[] = []): Conf
   const transports = smtpTransports(parsed.services, settings);
   const untried = untriedServices(parsed.services);
   const dead = deadTransports(settings, transports, untried);
+  const conf = evaluate(relayParams, settings);
+  const pickup = pickupService(parsed.services, { conf, settings });
+  const unnamed = missingCleanups(parsed.services, [...smtpd, pickup]);
+  if (unnamed.length > 0) throw new ConfError(unnamed);
   const nobody = smtpd.length === 0 ? [noSmtpd(texts.directory)] : [];
   return {
     settings,
-    conf: evaluate(relayParams, settings),
+    conf,
     smtpd,
     transports,
+    cleanups: cleanupServices(parsed.services, settings),
+    pickup,
     untried,
     given: givenTables(texts, settings),
     warnings: [...parsed.warnings, ...findings.warnings, ...dead, ...nobody],
-    notices: [...findings.notices, ...mailboxes(settings), ...unsupportedServices(parsed.services)],
+    notices: [
+      ...compatibilityNotices(settings, allParams),
+      ...findings.notices,
+      ...mailboxes(settings),
+      ...unsupportedServices(parsed.services),
+    ],
   };
 }
 
@@ -126,6 +148,35 @@ function noSmtpd(directory: string): Problem {
 function smtpdService(service: MasterService, settings: Settings): SmtpdService {
   const own = settingsOf(service, settings);
   return { service, conf: evaluate(relayParams, own), settings: own };
+}
+
+const isCleanup = ({ type, command }: MasterService): boolean => type === "unix" && commandName(command) === "cleanup";
+
+function cleanupServices(services: readonly MasterService[], settings: Settings): Map<string, ServiceConf> {
+  const found = new Map<string, ServiceConf>();
+  for (const service of services.filter((each) => isCleanup(each) && each.overrides.size > 0)) {
+    const own = settingsOf(service, settings);
+    found.set(service.name, { conf: evaluate(relayParams, own), settings: own });
+  }
+  return found;
+}
+
+function pickupService(services: readonly MasterService[], usual: ServiceConf): ServiceConf {
+  const service = services.find(({ type, command }) => type === "unix" && commandName(command) === "pickup");
+  if (!service || service.overrides.size === 0) return usual;
+  const own = settingsOf(service, usual.settings);
+  return { conf: evaluate(relayParams, own), settings: own };
+}
+
+/** Mail that is to pass through a cleanup service must not go without. */
+function missingCleanups(services: readonly MasterService[], takers: readonly ServiceConf[]): Problem[] {
+  const there = new Set(["cleanup", ...services.filter(isCleanup).map(({ name }) => name)]);
+  const missing = takers.filter(({ conf }) => !there.has(conf.cleanup_service_name));
+  const problems = missing.map(({ conf, settings }): Problem => {
+    const text = `cleanup_service_name = ${conf.cleanup_service_name}: master.cf has no such service that runs cleanup`;
+    return { ...(settings.at("cleanup_service_name") ?? { file: "", line: 0 }), text, remedy: "" };
+  });
+  return each(problems);
 }
 
 function smtpTransports(services: readonly MasterService[], settings: Settings): SmtpTransport[] {

@@ -48,6 +48,11 @@ export const ownParams = {
     since: "0.1",
     doc: "What is left out for mail that comes in, usually with -o at one smtpd of master.cf, behind a content filter: no_unknown_recipient_checks, no_address_mappings (virtual_alias_maps), no_header_body_checks (header_checks and their like). no_milters means nothing here: there are none.",
   }),
+  cleanup_service_name: text({
+    default: "cleanup",
+    since: "0.1",
+    doc: "The cleanup service of master.cf that mail passes through, with its -o; for an smtpd or pickup whose mail is to be checked or rewritten in another way.",
+  }),
   content_filter: text({
     default: "",
     since: "0.1",

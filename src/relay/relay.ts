@@ -1,6 +1,4 @@
 import { type BounceParts, notifications } from "../bounce/notifications.ts";
-import { Cleanup } from "../cleanup/cleanup.ts";
-import { contentRules } from "../cleanup/content-rules.ts";
 import { LocalClients } from "../cleanup/local-clients.ts";
 import { canonicalRecipients } from "../cleanup/recipients.ts";
 import type { Log } from "../log/log.ts";
@@ -24,6 +22,7 @@ import type { RecipientFacts, SmtpdPorts } from "../smtpd/ports.ts";
 import { SmtpServer } from "../smtpd/server.ts";
 import type { Answer } from "../table/maps.ts";
 import { staleGrace_ms } from "../table/table-set.ts";
+import { Cleanups } from "./cleanups.ts";
 import { clientParts } from "./client-parts.ts";
 import type { Configuration, SmtpdService, SmtpTransport } from "./configuration.ts";
 import type { FlushWhich } from "./flush.ts";
@@ -83,15 +82,15 @@ export class Relay {
     this.#limits = new ClientLimits(runtime.clock, conf.anvil_rate_time_unit);
     const self = ownAddresses(conf, runtime.host.interfaces(), materials.named);
     const isOwn = addressSet(self);
-    this.#router = new Router(conf, {
+    const sources = {
       maps: materials.tables.maps,
       file: materials.tables.file,
       ownAddress: isOwn,
-      include: (path) => readInclude(runtime.files, path),
-    });
-    const cleanup = new Cleanup({
-      ...{ conf, router: this.#router, store, clock: runtime.clock, log: log.as("cleanup") },
-      content: contentRules(conf, materials.tables.maps),
+      include: (path: string) => readInclude(runtime.files, path),
+    };
+    this.#router = new Router(conf, sources);
+    const cleanups = new Cleanups(configuration, {
+      ...{ router: this.#router, sources, store, clock: runtime.clock, log: log.as("cleanup") },
     });
     const bounce: BounceParts = {
       conf,
@@ -99,18 +98,20 @@ export class Relay {
       store,
       log: log.as("bounce"),
       recipients: (address) => canonicalRecipients(this.#router, address),
-      addressField: (name, value) => cleanup.addressField(name, value),
+      addressField: (name, value) => cleanups.named("cleanup").addressField(name, value),
     };
     this.#space = new FreeSpace({ ...runtime, log }, parts.queueDirectory, () => store.reusableSpace(), conf);
-    const submission: SubmissionParts = {
-      cleanup,
+    const submission: Omit<SubmissionParts, "cleanup"> = {
       store,
       log: log.as("cleanup"),
       admission: () => this.scheduler.admission(),
       accepted: (each) => this.#accepted(each),
       failed: parts.failed,
     };
-    for (const service of configuration.smtpd) this.#servers.set(service, this.#server(service, submission, isOwn));
+    for (const service of configuration.smtpd) {
+      const cleanup = cleanups.named(service.conf.cleanup_service_name);
+      this.#servers.set(service, this.#server(service, { ...submission, cleanup }, isOwn));
+    }
     const transports = new Map<string, Deliver>();
     for (const transport of configuration.transports) {
       const client = this.#client(transport, self);
@@ -148,8 +149,10 @@ export class Relay {
         }),
         begin: (each) => {
           const reject = (rejected: RejectedSubmission) => rejectionNotice(rejected, bounce);
-          const { receive_override_options: overrides, content_filter: filter } = conf;
-          return beginSubmission(each, { ...submission, reject, overrides, filter }, `${each.uid}`);
+          const own = configuration.pickup.conf;
+          const { receive_override_options: overrides, content_filter: filter } = own;
+          const cleanup = cleanups.named(own.cleanup_service_name);
+          return beginSubmission(each, { ...submission, cleanup, reject, overrides, filter }, `${each.uid}`);
         },
       },
     });

@@ -72,8 +72,10 @@ export class Tables {
   static async open(world: World, configuration: Configuration, warn: (text: string) => void): Promise<Tables> {
     const tables = new Tables(world, configuration, warn);
     await tables.#openAll(configuration.conf, configuration.settings);
-    for (const { conf, settings } of configuration.smtpd) await tables.#openAll(conf, settings);
-    for (const { conf, settings } of configuration.transports) await tables.#openAll(conf, settings);
+    const { smtpd, transports, cleanups } = configuration;
+    for (const { conf, settings } of [...smtpd, ...transports, ...cleanups.values()]) {
+      await tables.#openAll(conf, settings);
+    }
     return tables;
   }
 

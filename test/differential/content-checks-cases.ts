@@ -7,6 +7,8 @@ import type { Sent } from "./mail-taker.ts";
 export type CheckCase = Partial<Omit<Sent, "sender">> & {
   /** Nobody gets it: it was discarded, or is held. */
   readonly gone?: "discarded" | "held";
+  /** Through an smtpd with a cleanup service of its own, or one whose mail is not checked. */
+  readonly through?: "other" | "unchecked";
 };
 
 export const tables: Readonly<Record<string, string>> = {
@@ -35,6 +37,8 @@ export const tables: Readonly<Record<string, string>> = {
   body: `/^do: *(.*)$/ $1
 /seen/ WARN body
 `,
+  other: "/^X-Do: *(.*)$/ REPLACE X-Other: $1\n/^Subject: alias/ WARN canonical\n",
+  canonical: "you@x.example them@y.example\n",
   "smtp-header": "/^Y-Do: *(.*)$/ $1\n/^Y-Seen:/ WARN primary\n/^X-Long:/ INFO long\n",
   "smtp-mime": "/^Y-Do: *(.*)$/ $1\n/^Y-Seen:/ WARN mime\n/^MIME-Version:/ REPLACE MIME-Version: 1.0 (ours)\n",
   "smtp-nested": "/^Y-Do: *(.*)$/ $1\n/^Y-Seen:/ WARN nested\n",
@@ -64,6 +68,9 @@ const actions = [
 ];
 
 const described: Readonly<Record<string, CheckCase>> = {
+  "another cleanup service": { text: message("X-Do: REJECT\r\nX-Seen: 1\r\n"), through: "other" },
+  "another cleanup service with its own canonical_maps": { text: message("Subject: alias\r\n"), through: "other" },
+  "mail that is not checked": { text: message("X-Do: REJECT\r\n", "do: REJECT\r\n"), through: "unchecked" },
   "nothing to do": { text: message("Subject: x\r\n") },
   "an empty result": { text: message("X-Empty: x\r\n") },
   "lower case": { text: message("X-Lower: as it is\r\n") },
@@ -91,6 +98,10 @@ const described: Readonly<Record<string, CheckCase>> = {
   "several bcc": {
     to: ["a@x.example", "b@x.example"],
     text: message("X-Do: BCC c@x.example\r\nX-Do: BCC E@x.example\r\nX-Do: BCC d@x.example\r\n"),
+  },
+  "bcc of a large message": {
+    to: ["a@x.example", "b@x.example"],
+    text: message("X-Do: BCC c@x.example\r\nX-Do: BCC d@x.example\r\n", `${line(98)}\r\n`.repeat(2000)),
   },
   "bcc and redirect": { text: message("X-Do: BCC c@x.example\r\nX-Do: REDIRECT d@x.example\r\n") },
   "several prepended": { text: message("X-Do: PREPEND A: 1\r\nX-Do: PREPEND B: 2\r\nX-Do: PREPEND C: 3\r\n") },

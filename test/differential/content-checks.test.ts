@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { until } from "../lab/until.ts";
-import { missing } from "../peers/place.ts";
+import { freePort, missing } from "../peers/place.ts";
 import { type RunningPostern, startPostern } from "../peers/postern.ts";
 import { type RunningPostfix, startPostfix } from "../peers/postfix.ts";
 import { type CheckCase, tables, writtenCases } from "./content-checks-cases.ts";
@@ -24,6 +24,8 @@ interface Side {
   /** Where FILTER sends mail. */
   readonly filter: MailTaker;
   readonly replies: Map<string, string>;
+  /** Of the smtpds beside the usual one. */
+  readonly ports: { readonly other: number; readonly unchecked: number };
 }
 
 const sides: Side[] = [];
@@ -39,7 +41,15 @@ before(async () => {
     const filterPort = String(await filter.listen());
     const relayhost = `[127.0.0.1]:${await sink.listen()}`;
     const checks = (name: string) => `regexp:@DIRECTORY@/etc/${name}`;
+    const ports = { other: await freePort(), unchecked: await freePort() };
     const server = await start({
+      masterCf: [
+        `127.0.0.1:${ports.other} inet n - n - - smtpd -o cleanup_service_name=other`,
+        `other unix n - n - 0 cleanup -o header_checks=${checks("other")} -o body_checks=`,
+        "  -o { canonical_maps = texthash:@DIRECTORY@/etc/canonical }",
+        `127.0.0.1:${ports.unchecked} inet n - n - - smtpd`,
+        "  -o receive_override_options=no_header_body_checks,no_unknown_recipient_checks",
+      ],
       mainCf: {
         ...{ myhostname: "mx.here.example", mydomain: "here.example", mynetworks: "127.0.0.0/8", relayhost },
         ...{ smtpd_peername_lookup: "no", disable_dns_lookups: "yes", append_dot_mydomain: "no" },
@@ -54,7 +64,7 @@ before(async () => {
         Object.entries(tables).map(([name, text]) => [`etc/${name}`, text.replace("@FILTER@", filterPort)]),
       ),
     });
-    const side = { server, sink, filter, replies: new Map<string, string>() };
+    const side = { server, sink, filter, ports, replies: new Map<string, string>() };
     sides.push(side);
     return side;
   });
@@ -71,13 +81,18 @@ after(async () => {
 
 async function sendAll(side: Side): Promise<void> {
   const { server } = side;
-  for (const helo of ["log-me", "drop-me", undefined]) {
-    const batch = names.filter((name) => cases.get(name)?.helo === helo);
+  const batches = new Map<string, string[]>();
+  for (const name of names) {
+    const { helo = "", through = "" } = cases.get(name) ?? {};
+    batches.set(`${helo} ${through}`, [...(batches.get(`${helo} ${through}`) ?? []), name]);
+  }
+  for (const batch of batches.values()) {
+    const { helo, through } = cases.get(batch[0] ?? "") ?? {};
     const sent = batch.map((name) => {
       const { client = "127.0.0.9", to = ["you@x.example"], text = "" } = cases.get(name) ?? {};
       return { client, sender: senderOf(name), to, text, ...(helo === undefined ? {} : { helo }) };
     });
-    const replies = await sendMail(server.port, sent);
+    const replies = await sendMail(through ? side.ports[through] : server.port, sent);
     for (const [index, name] of batch.entries()) side.replies.set(name, replies[index] ?? "");
   }
   const taken = (name: string): boolean => side.replies.get(name)?.startsWith("250") === true;

@@ -17,6 +17,14 @@ import { allParams } from "../../src/relay/params.ts";
 import { randomBelow, seededRandom } from "../../src/runtime/random.ts";
 import { realRuntime } from "../../src/runtime/real.ts";
 import { type Case, cases, masterCf } from "./postconf-cases.ts";
+import {
+  type Draw,
+  dependent,
+  generateConditions,
+  generateMaster,
+  generateMistake,
+  masterMistakes,
+} from "./postconf-generated.ts";
 import { masterCases } from "./postconf-master-cases.ts";
 
 const debian = "/usr/sbin/postconf";
@@ -171,6 +179,51 @@ describe("postconf prints and edits as Debian's does", { skip, concurrency: 4 },
     }
   });
 
+  /** Each text with each of the runs, some at the same time. */
+  async function compareAll(texts: readonly Omit<Case, "name">[], runs: readonly (readonly string[])[]): Promise<void> {
+    const left = [...texts.entries()];
+    const worker = async (): Promise<void> => {
+      for (let next = left.shift(); next; next = left.shift()) {
+        const [round, text] = next;
+        for (const args of runs) {
+          await compare({ name: "generated", ...text }, args).catch((error: unknown) => {
+            throw new Error(`round ${round}:\n${text.main}\n${text.master ?? ""}`, { cause: error });
+          });
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: 4 }, worker));
+  }
+
+  const made = <T>(count: number, seed: number, make: (draw: Draw) => T): T[] => {
+    const random = seededRandom(seed);
+    return Array.from({ length: count }, () => make((below) => randomBelow(random, below)));
+  };
+
+  it("generated conditions at compatibility levels, 40 of a seed", async () => {
+    const texts = made(40, 36, (draw) => ({ main: generateConditions(draw) }));
+    await compareAll(texts, [["-n"], ["-nx"], ["-x", ...dependent]]);
+  });
+
+  it("generated mistakes, 24 of a seed", async () => {
+    await compareAll(
+      made(24, 37, (draw) => ({ main: generateMistake(draw) })),
+      [["-nx"]],
+    );
+  });
+
+  it("generated services, 40 of a seed", async () => {
+    const texts = made(40, 38, (draw) => ({ main: "a = one\nb = $a\n", master: generateMaster(draw) }));
+    await compareAll(texts, [["-M"], ["-Mf"], ["-F"], ["-P"], ["-Px"], ["-P", "smtp/inet/smtpd_banner=new"]]);
+  });
+
+  it("services with a mistake", async () => {
+    await compareAll(
+      masterMistakes.map((each) => ({ main: "", master: `# first\n${each}` })),
+      [["-M"]],
+    );
+  });
+
   it("generated files, 60 of a seed", async () => {
     const seed = Number(process.env.SEED ?? 20);
     const random = seededRandom(seed);
@@ -184,8 +237,6 @@ describe("postconf prints and edits as Debian's does", { skip, concurrency: 4 },
     }
   });
 });
-
-type Draw = (below: number) => number;
 
 const pieces = {
   names: [
