@@ -314,7 +314,7 @@ export class CleanupMessage {
       this.#body.abandon();
       return { kind: "discarded" };
     }
-    if (checks && checks.bcc.length > 0) this.#envelopes.addCopies(checks.bcc);
+    if (checks && checks.bcc.size > 0) this.#envelopes.addCopies([...checks.bcc]);
     const planned = this.#envelopes.all();
     if (planned instanceof Promise) return this.#finishLater(planned);
     const body = this.#body.finish();

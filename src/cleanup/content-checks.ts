@@ -7,7 +7,16 @@
  *  2. After REJECT, DISCARD, REDIRECT and PASS no table is asked any more.
  *  3. A table that cannot tell refuses the message for now; so does REJECT with 4.x.x.
  */
-import { type CheckAnswer, type CheckedThing, emptyAnswer, parseAnswer, shown, unusable } from "../content/action.ts";
+import {
+  type CheckAnswer,
+  type CheckedThing,
+  emptyAnswer,
+  parseAnswer,
+  shown,
+  shownText_bytes,
+  unusable,
+  written,
+} from "../content/action.ts";
 import type { ContentField, ContentLine, ContentVisitor } from "../content/content-reader.ts";
 import type { MimeProblem } from "../content/mime-structure.ts";
 import type { Log } from "../log/log.ts";
@@ -58,7 +67,7 @@ export class ContentChecks implements ContentVisitor {
   /** REDIRECT: who gets it in place of all its recipients. */
   redirect: string | undefined;
   /** BCC: more recipients. */
-  readonly bcc: string[] = [];
+  readonly bcc = new Set<string>();
   readonly admit?: (text: Buffer) => Buffer | undefined;
   readonly #options: ContentChecksOptions;
   readonly #problems = new Set<MimeProblem>();
@@ -181,7 +190,7 @@ export class ContentChecks implements ContentVisitor {
       return raw;
     }
     this.#log(answer.action.toLowerCase(), thing, near, answer.text);
-    const text = Buffer.from(answer.text, "latin1");
+    const text = written(answer.text, thing);
     if (answer.action === "PREPEND") {
       this.#options[thing === "header" ? "verbatim" : "out"](Buffer.concat([text, lineEnd]));
       return raw;
@@ -231,11 +240,11 @@ export class ContentChecks implements ContentVisitor {
           log.warning(`bad BCC address "${argument}" in ${map} map -- need user@domain`);
           return;
         }
-        this.bcc.push(argument);
+        this.bcc.add(argument);
         this.#log("bcc", thing, near, text);
         return;
       default:
-        log.warning(`unknown command in ${map} map: ${shown(value)}`);
+        log.warning(`unknown command in ${map} map: ${shown(value, shownText_bytes)}`);
     }
   }
 
@@ -248,7 +257,7 @@ export class ContentChecks implements ContentVisitor {
       log.warning(`bad DSN action in ${shown(text)} -- need 4.x.x or 5.x.x`);
       enhanced = `4${enhanced.slice(1)}`;
     }
-    const said = shown(code === undefined ? text || contentRejected : (rest ?? ""));
+    const said = shown(code === undefined ? text || contentRejected : (rest ?? ""), shownText_bytes);
     this.#log("reject", thing, near, Buffer.from(`${enhanced} ${said}`).toString("latin1"));
     this.#fail(reply(enhanced.startsWith("4") ? 451 : 550, enhanced, said));
   }
@@ -263,7 +272,7 @@ export class ContentChecks implements ContentVisitor {
   /** `text`: one character a byte. */
   #log(action: string, thing: CheckedThing | "content", near: Buffer, text: string): void {
     const { id, log } = this.#options;
-    const said = text === "" ? "" : `: ${shown(text)}`;
+    const said = text === "" ? "" : `: ${shown(text, shownText_bytes)}`;
     log.info(`${id}: ${action}: ${thing} ${shown(near, shownContent_bytes)}${this.#options.about()}${said}`);
   }
 

@@ -32,6 +32,21 @@ export function unusable({ action, text }: CheckAnswer, thing: CheckedThing, map
   return `bad ${action} header text "${shown(text)}" in ${map} map -- need "headername: headervalue"`;
 }
 
+/**
+ * The text of a PREPEND or REPLACE as it stands in a message, without a line end. A pattern may have put a folded header
+ * into it: its lines stay lines of one header. In text there is one line only.
+ */
+export function written(text: string, thing: CheckedThing): Buffer {
+  const [first = "", ...more] = text.split(/\r*\n/);
+  const lines = thing === "body" ? [[first, ...more].join(" ")] : [first, ...more.map(indented)];
+  return Buffer.from(lines.join("\r\n").replace(/\r(?!\n)/g, " "), "latin1");
+}
+
+const indented = (line: string): string => (/^[ \t]/.test(line) ? line : `\t${line}`);
+
+/** How much is logged, or told a client, of what a table says. */
+export const shownText_bytes = 2000;
+
 /** A text of bytes for the log: as UTF-8, what could forge a line as `?`, and no longer than `most_bytes`. */
 export function shown(text: string | Buffer, most_bytes: number = Number.MAX_SAFE_INTEGER): string {
   const bytes = Buffer.isBuffer(text) ? text : Buffer.from(text, "latin1");

@@ -7,7 +7,7 @@
  */
 import type { Values } from "../conf/param.ts";
 import type { globalParams } from "../conf/params.ts";
-import { emptyAnswer, parseAnswer, shown, unusable } from "../content/action.ts";
+import { emptyAnswer, parseAnswer, shown, shownText_bytes, unusable, written } from "../content/action.ts";
 import { type ContentField, type ContentLimits, type ContentLine, ContentReader } from "../content/content-reader.ts";
 import type { contentParams } from "../content/params.ts";
 import type { Log } from "../log/log.ts";
@@ -126,7 +126,7 @@ export class ContentFilter {
   #act(value: Buffer, thing: "header" | "body", map: string, near: Buffer, raw: Buffer): Buffer | undefined {
     const answer = parseAnswer(value);
     const said = (action: string): void => {
-      const text = answer.text === "" ? "" : `: ${shown(answer.text)}`;
+      const text = answer.text === "" ? "" : `: ${shown(answer.text, shownText_bytes)}`;
       this.#log.info(`${this.#id}: ${action}: ${thing} ${shown(near, shownContent_bytes)}${text}`);
     };
     switch (answer.action) {
@@ -152,12 +152,12 @@ export class ContentFilter {
           return raw;
         }
         said(answer.action.toLowerCase());
-        const text = Buffer.from(answer.text, "latin1");
+        const text = written(answer.text, thing);
         if (answer.action === "PREPEND") return Buffer.concat([text, lineEnd, raw]);
         return raw.at(-1) === newline ? Buffer.concat([text, lineEnd]) : text;
       }
       default:
-        this.#log.warning(`unsupported command in ${map} map: ${shown(answer.value)}`);
+        this.#log.warning(`unsupported command in ${map} map: ${shown(answer.value, shownText_bytes)}`);
         return raw;
     }
   }

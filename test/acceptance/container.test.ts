@@ -14,7 +14,7 @@ import { startPostern } from "../peers/postern.ts";
 const password = "a secret: of 7 words";
 
 test("RELAYHOST, a login with its password in a file, POSTFIX_ and POSTMAP_ make a relay", {
-  timeout: 90_000,
+  timeout: 180_000,
 }, async () => {
   const users = { "me@isp.example": password };
   const server = await startPracticeServer(realRuntime(), {
