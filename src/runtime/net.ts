@@ -78,8 +78,11 @@ export interface Connection {
   write(bytes: Uint8Array | string): boolean;
   pause(): void;
   resume(): void;
-  /** Finishes sending (after `bytes`); the other side may still send. */
-  end(bytes?: Uint8Array | string): void;
+  /**
+   * Finishes sending (after `bytes`); the other side may still send. With `close`, for one that has said all it has to say,
+   * everything ends as soon as `bytes` are the kernel's.
+   */
+  end(bytes?: Uint8Array | string, options?: { readonly close: boolean }): void;
   /** Drops everything at once. */
   destroy(): void;
   /**
@@ -167,10 +170,16 @@ class SocketConnection implements Connection {
     this.#socket.resume();
   }
 
-  end(bytes?: Uint8Array | string): void {
-    if (bytes === undefined) this.#socket.end();
-    else if (typeof bytes === "string") this.#socket.end(bytes, "latin1");
-    else this.#socket.end(bytes);
+  end(bytes?: Uint8Array | string, { close } = { close: false }): void {
+    const socket = this.#socket;
+    // To shut down first what the other side has closed already costs two errors. TLS has a goodbye of its own.
+    if (close && bytes !== undefined && !("encrypted" in socket)) {
+      const gone = (): void => void socket.destroy();
+      if (typeof bytes === "string") socket.write(bytes, "latin1", gone);
+      else socket.write(bytes, gone);
+    } else if (bytes === undefined) socket.end();
+    else if (typeof bytes === "string") socket.end(bytes, "latin1");
+    else socket.end(bytes);
   }
 
   destroy(): void {

@@ -13,7 +13,7 @@ import { Attempt, type AttemptFigures } from "./attempt.ts";
 import type { Message } from "./exchange.ts";
 import { ownFailure } from "./failure.ts";
 import { GenericBody, wireAddresses } from "./generic.ts";
-import { Ledger, nowhere } from "./ledger.ts";
+import { Ledger, type LedgerConf, nowhere } from "./ledger.ts";
 import type { SmtpParts } from "./parts.ts";
 import { SessionPool } from "./pool.ts";
 import type { TransferLimits } from "./transfer.ts";
@@ -34,6 +34,8 @@ export class SmtpClient {
   readonly #parts: SmtpParts;
   readonly #pool: SessionPool;
   readonly #limits: TransferLimits;
+  /** Made once: to copy a configuration for each message costs as much as to deliver it. */
+  readonly #ledgerConf: LedgerConf;
   readonly #figures: AttemptFigures = { opened: 0, reused: 0, failedOpenings: 0 };
   /** Logs by slot; a free slot's number is on the stack. */
   readonly #logs: Log[] = [];
@@ -43,8 +45,11 @@ export class SmtpClient {
   readonly #waiting: (() => void)[] = [];
 
   constructor(parts: SmtpParts) {
-    const { conf, runtime } = parts;
+    const { conf, runtime, protocol } = parts;
     this.#parts = parts;
+    const { soft_bounce, delay_logging_resolution_limit, lmtp_assume_final } = conf;
+    const assumeFinal = protocol === "lmtp" && lmtp_assume_final;
+    this.#ledgerConf = { soft_bounce, delay_logging_resolution_limit, assumeFinal };
     this.#pool = new SessionPool(runtime.clock, {
       idle_s: conf.smtp_connection_cache_time_limit,
       reuse_s: conf.smtp_connection_reuse_time_limit,
@@ -112,9 +117,7 @@ export class SmtpClient {
   }
 
   async #attempt(request: DeliveryRequest, log: Log): Promise<DeliveryResult> {
-    const { conf, runtime, protocol } = this.#parts;
-    const assumeFinal = protocol === "lmtp" && conf.lmtp_assume_final;
-    const ledger = new Ledger(request, { ...conf, assumeFinal }, runtime.clock, log);
+    const ledger = new Ledger(request, this.#ledgerConf, this.#parts.runtime.clock, log);
     try {
       const first = await firstChunk(request);
       if (first === undefined) {

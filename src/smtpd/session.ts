@@ -226,7 +226,7 @@ export class Session implements ConnectionEvents {
         return;
       case "end":
         this.#out += `${action.text}\r\n`;
-        this.#finish();
+        this.#finish({ close: action.text === replies.bye && this.#input.size_bytes === 0 });
         return;
       default:
         action satisfies never;
@@ -381,8 +381,8 @@ export class Session implements ConnectionEvents {
     this.#finish();
   }
 
-  /** The last reply goes out; the client has a little time to close. */
-  #finish(): void {
+  /** The last reply goes out; the client has a little time to close, unless it has said that it goes. */
+  #finish(options = { close: false }): void {
     this.#mode = "over";
     this.#incoming?.abandon();
     this.#input.clear();
@@ -392,7 +392,7 @@ export class Session implements ConnectionEvents {
     if (this.#closed) return;
     const { connection } = this.#parts;
     if (text === "") connection.end();
-    else connection.end(encoded(text));
+    else connection.end(encoded(text), options);
     if (this.#paused) connection.resume();
     this.#deadline.endIn(this.#dialogue ? linger_ms : refusedLinger_ms);
   }
