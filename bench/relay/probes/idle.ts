@@ -6,7 +6,8 @@ import type { Figures, Probe } from "../probe.ts";
 import { cpuTime_s, family, memory_MiB } from "../processes.ts";
 import { benchPostern, benchPostfix, type System } from "../systems.ts";
 
-const settle_s = 10;
+/** V8 gives back what the start has used about half a minute after it, once. */
+const settle_s = 40;
 const watch_s = 20;
 
 export const idle: Probe = {
