@@ -9,7 +9,7 @@ export const startedFile: RegExp = /new URL\("([^"]+)", import\.meta\.url\)/g;
 export const importedLater: RegExp = /\bimport\("([^"]+)"\)/g;
 
 /** The sources of commands of which each process needs one: those that these import later. */
-const commandLine = ["src/cli/main.ts", "src/cli/sendmail.ts"];
+const commandLine = ["src/cli/commands.ts", "src/cli/sendmail.ts"];
 
 /**
  * The programs of a build, each with classes of its own, by their names there: the command line, the commands, and

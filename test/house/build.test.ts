@@ -61,6 +61,13 @@ test("a build is run as long as it is of these very sources, and never after the
   assert.equal(said(), marked, "and it is mended by the next one");
 });
 
+test("what each command loads beside its own program is small", () => {
+  build();
+  const size_KiB = (name: string) => statSync(join(copy, "build", `${name}.program`)).size / 1024;
+  assert.ok(size_KiB("cli-main") < 400, `${size_KiB("cli-main")} KiB: a command has come into it`);
+  assert.ok(size_KiB("cli-sendmail") < 600, `${size_KiB("cli-sendmail")} KiB`);
+});
+
 test("a build can be run by everybody and changed by its owner alone", () => {
   build();
   for (const path of [join(copy, "build"), built, join(copy, "build/relay-process.cjs")]) {
