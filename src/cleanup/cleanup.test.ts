@@ -173,10 +173,17 @@ test("a full name goes into the From: that is added, and the null sender is MAIL
   const named = await text({ ...local, fullName: "Cron Daemon" }, "\r\n");
   assert.match(named, /\r\nFrom: Cron Daemon <me@client\.example>\r\n/);
   assert.match(await text({ ...local, sender: "" }, "\r\n"), /\r\nFrom: MAILER-DAEMON\r\n/);
-  assert.match(
-    await text({ ...local, fullName: "N".repeat(60) }, "\r\n"),
-    /\r\nFrom: N{60}\r\n\t<me@client\.example>\r\n/,
-  );
+});
+
+test("header_from_format puts the full name before the address, or behind it", async () => {
+  const from = async (header_from_format: string, fullName: string) => {
+    const message = only(await through({ cleanup: { header_from_format } }, { ...local, fullName }, "\r\n"));
+    return /^From: (.*)\r$/m.exec(bytesOf(message).toString())?.[1];
+  };
+  assert.equal(await from("standard", 'J. "Q" Doe'), '"J. \\"Q\\" Doe" <me@client.example>');
+  assert.equal(await from("obsolete", 'J. "Q" Doe'), 'me@client.example (J. "Q" Doe)');
+  assert.equal(await from("obsolete", "J\u00f6rg"), "me@client.example (=?utf-8?B?SsO2cmc=?=)");
+  assert.equal(await from("obsolete", ""), "me@client.example");
 });
 
 test("Bcc, Return-Path and Content-Length are taken out, folded lines included", async () => {

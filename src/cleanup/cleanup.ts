@@ -110,6 +110,7 @@ export class Cleanup {
       fieldLimit_bytes: conf.header_size_limit,
       myhostname: conf.myhostname,
       undisclosedHeader: conf.undisclosed_recipients_header,
+      fromFormat: conf.header_from_format,
     };
   }
 

@@ -15,6 +15,8 @@ export interface HeaderRules {
   readonly fieldLimit_bytes: number;
   readonly myhostname: string;
   readonly undisclosedHeader: string;
+  /** How a From: that is added looks with a full name: "Name <address>", or "address (Name)". */
+  readonly fromFormat: "standard" | "obsolete";
 }
 
 /** Read while the header passes: what is not known before tables have answered is filled in by then. */
@@ -130,7 +132,7 @@ export class HeaderWork {
     }
     if (!this.#seen.has("message-id")) this.#log.info(`${id}: message-id=<>`);
     if (lacks("date")) added += `${prefix}Date: ${this.#subject.date()}\r\n`;
-    if (lacks("from")) added += `${prefix}From: ${this.#from(sender, prefix)}\r\n`;
+    if (lacks("from")) added += `${prefix}From: ${this.#from(sender)}\r\n`;
     const { undisclosedHeader } = this.#rules;
     if (complete && undisclosedHeader !== "" && !destinations.some((name) => this.#seen.has(name))) {
       if (isField.test(undisclosedHeader)) added += `${undisclosedHeader}\r\n`;
@@ -139,12 +141,13 @@ export class HeaderWork {
     return added;
   }
 
-  #from(sender: string, prefix: string): string {
+  #from(sender: string): string {
     if (sender === "") return "MAILER-DAEMON";
-    const name = formatFullName(this.#subject.fullName);
+    const { fullName } = this.#subject;
+    const name = formatFullName(fullName);
     if (name === "") return sender;
-    const first = `${prefix}From: ${name}`.length;
-    return `${name}${first + sender.length + 3 < 70 ? " " : "\r\n\t"}<${sender}>`;
+    if (this.#rules.fromFormat === "standard") return `${name} <${sender}>`;
+    return `${sender} (${isAscii(Buffer.from(fullName)) ? fullName.replace(/[\r\n]/g, " ") : name})`;
   }
 
   /** What stands in a field's place; undefined where it stays as it is. */

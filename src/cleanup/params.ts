@@ -1,4 +1,4 @@
-import { bool, int, list, tables, text, words } from "../conf/param.ts";
+import { bool, choice, int, list, tables, text, words } from "../conf/param.ts";
 
 /** What cleanup does to messages on their way into the queue. */
 export const cleanupParams = {
@@ -44,6 +44,12 @@ export const cleanupParams = {
     min: 0,
     since: "0.1",
     doc: "How many recipients of a message are remembered to recognise duplicates; 0: all.",
+  }),
+  header_from_format: choice({
+    of: ["standard", "obsolete"],
+    default: "standard",
+    since: "0.1",
+    doc: "The form of a From: that is added, where a full name is known: standard, name <address>; obsolete, address (name).",
   }),
   smtputf8_autodetect_classes: words({
     of: ["sendmail", "smtpd", "qmqpd", "forward", "bounce", "notify", "verify", "all"],

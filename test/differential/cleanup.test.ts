@@ -120,12 +120,12 @@ function ourInput(one: Case, service: "smtpd" | "pickup"): CleanupInput {
     sender,
     recipients: to.map((address) => ({ address, notify: undefined, orcpt: undefined })),
     local: service === "pickup" || client === near,
-    ...{ fullName: service === "pickup" ? "Full Name" : "", envid: undefined, ret: undefined },
+    ...{ envid: undefined, ret: undefined },
     smtputf8: service === "smtpd" && /[^\x00-\x7f]/.test(sender + to.join("")),
   };
 }
 
-async function ours(one: Case, service: "smtpd" | "pickup" = "smtpd"): Promise<CleanupResult> {
+async function ours(one: Case, service: "smtpd" | "pickup" = "smtpd", fullName = ""): Promise<CleanupResult> {
   const written: Record<string, string> = { myhostname: "mx.here.example", smtputf8_enable: "yes" };
   const conf = {
     ...defaults(globalParams, written),
@@ -147,7 +147,7 @@ async function ours(one: Case, service: "smtpd" | "pickup" = "smtpd"): Promise<C
     },
   };
   const cleanup = new Cleanup({ conf: conf as CleanupConf, router, store, clock: realClock, log: memoryLog() });
-  const message = cleanup.begin(ourInput(one, service));
+  const message = cleanup.begin({ ...ourInput(one, service), fullName });
   await message.data(Buffer.from(one.text));
   return message.finish();
 }
@@ -316,6 +316,12 @@ const programs: Record<string, { readonly args?: readonly string[]; readonly tex
     args: ["-FCronDaemon", "-odi", "-oem", "you@x.example"],
     text: "From: root (Cron Daemon)\nTo: root\nSubject: x\n\nout\n",
   },
+  "with a long full name": {
+    args: ["-FNames And ".repeat(1) + "Names ".repeat(14).trim(), "you@x.example"],
+    text: "\n",
+  },
+  "with specials in the full name": { args: ['-FJ. "Q" (x) Doe\\', "you@x.example"], text: "\n" },
+  "with blanks in the full name": { args: ["-F  Mr   Doe  ", "you@x.example"], text: "\n" },
   "a bare text": { args: ["you@x.example"], text: "no header\n" },
   "with mailbox lines": { args: ["you@x.example"], text: "From me Mon\n>From you\nSubject: x\n\nbody\n" },
   "with CRLF line ends": { args: ["you@x.example"], text: "Subject: x\r\n\r\nbody\r\n" },
@@ -338,7 +344,7 @@ for (const [name, { args = [], text }] of Object.entries(programs)) {
     const named = args.includes("-t") ? extracted.kind === "recipients" && extracted.addresses : ["you@x.example"];
     const fullName = args.find((each) => each.startsWith("-F"))?.slice(2) ?? "Full Name";
     const one = { sender: "me@client.example", to: named || [], text };
-    const [expected] = taken(await ours(one, "pickup"));
+    const [expected] = taken(await ours(one, "pickup", fullName));
     const environment = { ...process.env, MAIL_CONFIG: `${postfix.directory}/etc` };
     const given = ["-f", one.sender, ...(args.some((each) => each.startsWith("-F")) ? [] : ["-F", fullName]), ...args];
     const { status, stderr } = spawnSync("sendmail", ["-C", `${postfix.directory}/etc`, ...given], {

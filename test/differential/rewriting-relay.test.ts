@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type GivenMessage, sendTo, throughRelay } from "../lab/cleanup-pair.ts";
+import { type GivenMessage, type RelayPlace, sendTo, throughRelay } from "../lab/cleanup-pair.ts";
 import { startCollector } from "../lab/collector.ts";
 import { missing } from "../peers/place.ts";
 import { startPostern } from "../peers/postern.ts";
@@ -66,14 +66,14 @@ test("the same envelopes and texts reach the next server", { skip: missing("post
   const postern = await startPostern({ mainCf, files });
   context.after(() => postern.stop());
   const messages = [...named, ...generatedMessages(77, 60)];
-  const theirs = await throughRelay(postfix.port, collector, messages, postfix.log);
-  const ours = await throughRelay(postern.port, collector, messages, () => postern.log());
+  const theirs = await throughRelay(postfix, collector, messages, postfix.log);
+  const ours = await throughRelay(postern, collector, messages, () => postern.log());
   assert.ok(theirs.every(({ text }) => text !== ""));
   for (const [index, given] of messages.entries()) assert.deepEqual(ours[index], theirs[index], JSON.stringify(given));
   // A notification is written to addresses that are rewritten, too.
-  const bounced = async (port: number, name: string, log: () => string) => {
+  const bounced = async (relay: RelayPlace, name: string, log: () => string) => {
     const text = `X-Bounced: ${name}\r\n\r\nbody\r\n`;
-    await sendTo(port, { client: "near", sender: "bob", to: ["refused@bounce.example"], text });
+    await sendTo(relay, { client: "near", sender: "bob", to: ["refused@bounce.example"], text });
     const { rcpt, text: notice } = await collector.find(
       `a notification of ${name}\n${log().slice(-2000)}`,
       ({ mail, text }) => mail.startsWith("<>") && text.includes(`X-Bounced: ${name}`),
@@ -84,7 +84,7 @@ test("the same envelopes and texts reach the next server", { skip: missing("post
     };
   };
   assert.deepEqual(
-    await bounced(postern.port, "postern", () => postern.log()),
-    await bounced(postfix.port, "postfix", postfix.log),
+    await bounced(postern, "postern", () => postern.log()),
+    await bounced(postfix, "postfix", postfix.log),
   );
 });

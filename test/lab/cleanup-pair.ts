@@ -12,7 +12,6 @@ import { realFiles } from "../../src/runtime/files.ts";
 import { Maps } from "../../src/table/maps.ts";
 import { readIndex } from "../../src/table/read-index.ts";
 import { TableSet } from "../../src/table/table-set.ts";
-import { freePort } from "../peers/place.ts";
 import { type RunningPostfix, startPostfix } from "../peers/postfix.ts";
 import { type Collected, type Collector, startCollector } from "./collector.ts";
 import { until } from "./until.ts";
@@ -63,8 +62,8 @@ export async function startCleanupPair(
   files: Readonly<Record<string, string>>,
 ): Promise<CleanupPair> {
   const collector = await startCollector();
-  const [own, ...others] = await freePorts(1 + Object.keys(variants).length);
-  const ports = new Map(Object.keys(variants).map((name, index) => [name, others[index] ?? 0]));
+  // One port, on an address of loopback each: many ports would sooner or later be somebody else's.
+  const hosts = new Map(Object.keys(variants).map((name, index) => [name, `127.0.0.${20 + index}`]));
   const main = {
     ...common,
     ...{ mynetworks: "127.0.0.0/8", smtpd_peername_lookup: "no", disable_dns_lookups: "yes" },
@@ -74,13 +73,16 @@ export async function startCleanupPair(
   };
   const postfix = await startPostfix({
     mainCf: main,
-    ...(own === undefined ? {} : { port: own }),
-    masterCf: Object.entries(variants).flatMap(([name, variant]) => services(name, ports.get(name) ?? 0, variant)),
+    masterCf: Object.entries(variants).flatMap(([name, variant]) => services(name, hosts.get(name) ?? "", variant)),
     files: Object.fromEntries(Object.entries(files).map(([name, text]) => [`etc/${name}`, text])),
+  }).catch(async (error: unknown) => {
+    await collector.stop();
+    throw error;
   });
+  const { port, log } = postfix;
   return {
     postfix,
-    theirs: (name, messages) => throughRelay(ports.get(name) ?? 0, collector, messages, postfix.log),
+    theirs: (name, messages) => throughRelay({ port, host: hosts.get(name) ?? "" }, collector, messages, log),
     ours: (name, messages) => throughOurs({ ...common, ...variants[name] }, postfix.directory, messages),
     async stop() {
       await postfix.stop();
@@ -89,38 +91,37 @@ export async function startCleanupPair(
   };
 }
 
-/** Ports of 127.0.0.1, all different, that were free a moment ago. */
-async function freePorts(count: number): Promise<number[]> {
-  const found = new Set<number>();
-  while (found.size < count) found.add(await freePort());
-  return [...found];
-}
-
-function services(name: string, port: number, variant: Variant): string[] {
+function services(name: string, host: string, variant: Variant): string[] {
   const options = Object.entries(variant).map(([each, value]) => `\n  -o { ${each} = ${value} }`);
   const own = `\n  -o cleanup_service_name=cleanup-${name}\n  -o rewrite_service_name=rewrite-${name}`;
   const clients = options.filter((each) => each.includes("local_header_rewrite_clients"));
   return [
-    `127.0.0.1:${port} inet n - n - - smtpd${own}${clients.join("")}`,
+    `${host}:@PORT@ inet n - n - - smtpd${own}${clients.join("")}`,
     `cleanup-${name} unix n - n - 0 cleanup${own}${options.join("")}`,
     `rewrite-${name} unix - - n - - trivial-rewrite${options.join("")}`,
   ];
 }
 
+/** Where a relay listens; 127.0.0.1 unless a host is given. */
+export interface RelayPlace {
+  readonly port: number;
+  readonly host?: string;
+}
+
 /**
- * What a relay that listens on 127.0.0.1 sends on to the collector, for each message: a session for near clients and one for
+ * What a relay sends on to the collector, for each message: a session for near clients and one for
  * far ones; each message carries its number as a mark.
  */
 export async function throughRelay(
-  port: number,
+  place: RelayPlace,
   collector: Collector,
   messages: readonly GivenMessage[],
   log: () => string,
 ): Promise<Outcome[]> {
-  const run = `${port}-${++runs}`;
+  const run = `run${++runs}`;
   const replies = new Map<number, string>();
   for (const client of ["near", "far"] as const) {
-    const session = await Session.open(port, addresses[client]);
+    const session = await Session.open(place, addresses[client]);
     for (const [number, message] of messages.entries()) {
       if (message.client === client) replies.set(number, await session.send(marked(message, `${run}-${number}`)));
     }
@@ -144,9 +145,9 @@ export async function throughRelay(
   });
 }
 
-/** One message to a relay on 127.0.0.1: the last reply. */
-export async function sendTo(port: number, message: GivenMessage): Promise<string> {
-  const session = await Session.open(port, addresses[message.client]);
+/** One message to a relay: the last reply. */
+export async function sendTo(place: RelayPlace, message: GivenMessage): Promise<string> {
+  const session = await Session.open(place, addresses[message.client]);
   const reply = await session.send(message);
   session.end();
   return reply;
@@ -198,8 +199,8 @@ class Session {
     this.#pieces = socket.setEncoding("latin1")[Symbol.asyncIterator]();
   }
 
-  static async open(port: number, localAddress: string): Promise<Session> {
-    const session = new Session(connect({ host: "127.0.0.1", port, localAddress }));
+  static async open({ port, host = "127.0.0.1" }: RelayPlace, localAddress: string): Promise<Session> {
+    const session = new Session(connect({ host, port, localAddress }));
     await session.#reply();
     await session.#say("EHLO client.example");
     return session;
