@@ -89,7 +89,7 @@ export async function setScene(runtime: Runtime, request: SceneRequest): Promise
     tag: "postfix",
   });
   const { materials, problems } = await gatherMaterials(runtime, configuration, log);
-  findings.push(...fromProblems("error", "start", problems));
+  findings.push(...fromProblems("error", "start", problems).map((each) => asRoot(each, runtime)));
   findings.push(...fromProblems("warning", "table", materials.warnings));
   for (const text of said) findings.push(finding("warning", "table", text));
   const scene = { runtime, directory, configuration, prepared, materials, shell: shellFor(directory) };
@@ -104,6 +104,12 @@ export async function setScene(runtime: Runtime, request: SceneRequest): Promise
   const { uses, findings: odd } = nextHops(configuration, materials.tables);
   findings.push(...odd);
   return { scene: { ...scene, self, router, tables: usedTables(configuration), hops: uses }, findings };
+}
+
+/** What only root may read says nothing about the configuration. */
+function asRoot(found: Finding, { processes }: Runtime): Finding {
+  if (processes.uid() === 0 || !/Permission denied|EACCES/.test(found.text)) return found;
+  return { ...found, remedy: "Run this as root, as Postern is started" };
 }
 
 /** Each table once, however many parameters, services and transports name it. */

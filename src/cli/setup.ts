@@ -16,7 +16,7 @@ import { findProvider, type Provider, providers } from "../setup/providers.ts";
 import { type ServerChoice, type Verified, verifyLogin } from "../setup/verify.ts";
 import { parseReference } from "../table/open.ts";
 import { tableTypes } from "../table/types.ts";
-import { findingText, stepText } from "./check-report.ts";
+import { findingText, type ReportOptions, stepText } from "./check-report.ts";
 import type { CommandIo } from "./io.ts";
 import { paintFor } from "./paint.ts";
 import { parseSetup, type SetupOptions, setupUsage } from "./setup-options.ts";
@@ -98,6 +98,10 @@ class Setup {
     this.#io = io;
   }
 
+  get #shown(): ReportOptions {
+    return { paint: paintFor(this.#io), all: true, dialogue: false };
+  }
+
   async run(): Promise<number> {
     const io = this.#io;
     const loaded = await this.#load();
@@ -108,6 +112,8 @@ class Setup {
     const verified = await this.#verify(loaded, { server, username, password });
     if (!verified.ok) return this.#refused(verified);
     io.out(`${paintFor(io).good("the login works")}: ${verified.login.nexthop}\n`);
+    // Cron and its like send as root: better known now than from a bounce.
+    for (const each of verified.refused) io.out(findingText({ ...each, severity: "warning" }, this.#shown));
     const { texts, reference } = await this.#plan(loaded, verified.login);
     if (texts.length > 0) {
       if (!(await this.#agreed(texts))) return exit.no;
@@ -225,27 +231,28 @@ class Setup {
     const { "no-verify": unverified, "ca-file": authorities, from, timeout } = this.#options;
     const io = this.#io;
     const conf = evaluate(relayParams, loaded.settings);
-    const options = { paint: paintFor(io), all: false, dialogue: false };
+    const local = new Rewriter(conf).rewrite("root");
     io.out("logging in, before anything is written:\n");
     io.flush();
     return verifyLogin(io.runtime, {
       ...{ directory: io.directory, env: io.env, server, username, password, authorities },
       level: unverified ? "encrypt" : "secure",
-      sender: from ?? (username.includes("@") ? username : new Rewriter(conf).rewrite("root")),
+      sender: from ?? (username.includes("@") ? username : local),
+      local,
       patience_s: Number(timeout ?? 15) || 15,
-      tried(probe) {
+      tried: (probe) => {
         if (probe.steps.length + probe.hosts.length > 0) io.out(`${probe.use.nexthop}\n`);
         for (const step of [...probe.steps, ...probe.hosts.flatMap(({ steps }) => steps)])
-          io.out(`${stepText(step, options)}\n`);
+          io.out(`${stepText(step, this.#shown)}\n`);
         io.flush();
       },
     });
   }
 
   #refused({ findings }: Extract<Verified, { ok: false }>): number {
-    const { io, options } = { io: this.#io, options: { paint: paintFor(this.#io), all: true, dialogue: false } };
+    const io = this.#io;
     // What these commands would change is not written yet.
-    for (const each of findings) io.out(findingText({ ...each, file: "", line: 0, commands: [] }, options));
+    for (const each of findings) io.out(findingText({ ...each, file: "", line: 0, commands: [] }, this.#shown));
     const untrusted = findings.some(({ code }) => code.startsWith("certificate-"));
     if (untrusted) io.out("For a server of your own: --ca-file with its authority's certificate, or --no-verify.\n");
     if (findings.length === 0)

@@ -23,15 +23,17 @@ export interface VerifyRequest extends Pick<Login, "level" | "authorities" | "us
   readonly directory: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly server: ServerChoice;
-  /** The sender to try. */
+  /** The sender to try, and the one that this host's own programs send under. */
   readonly sender: string;
+  readonly local: string;
   readonly patience_s: number;
   /** Told of each try. */
   readonly tried: (probe: HopProbe) => void;
 }
 
 export type Verified =
-  | { readonly ok: true; readonly login: Login; readonly probe: HopProbe }
+  /** `refused`: the server takes no mail from this host's own sender, and says so. */
+  | { readonly ok: true; readonly login: Login; readonly probe: HopProbe; readonly refused: readonly Finding[] }
   | { readonly ok: false; readonly probe: HopProbe; readonly findings: readonly Finding[] };
 
 interface Candidate {
@@ -91,13 +93,19 @@ async function tryCandidate(runtime: Runtime, request: VerifyRequest, candidate:
     ...clientParts(use.transport, scene, silent(runtime.clock)),
     passwords: onePassword(nexthop, `${username}${delimiter}${password}`),
   };
-  const probe = await probeHop({ ...use, place: nowhere }, request.sender, parts, request.patience_s);
+  const asked = (sender: string): Promise<HopProbe> =>
+    probeHop({ ...use, place: nowhere }, sender, parts, request.patience_s);
+  const wrongWith = (probe: HopProbe): Finding[] =>
+    probeFindings(probe, { shell: scene.shell, now_ms: runtime.clock.now() }).filter(
+      ({ severity }) => severity !== "notice",
+    );
+  const probe = await asked(request.sender);
   const reached = probe.hosts.find(({ failure }) => failure === undefined);
-  if (reached?.selected?.by.kind === "mechanism") {
-    return { ok: true, probe, login: { nexthop, wrapper: candidate.wrapper, level, authorities, username, password } };
-  }
-  const found = probeFindings(probe, { shell: scene.shell, now_ms: runtime.clock.now() });
-  return { ok: false, probe, findings: found.filter(({ severity }) => severity !== "notice") };
+  if (reached?.selected?.by.kind !== "mechanism") return { ok: false, probe, findings: wrongWith(probe) };
+  const login = { nexthop, wrapper: candidate.wrapper, level, authorities, username, password };
+  const local = request.local === request.sender ? probe : await asked(request.local);
+  const refused = wrongWith(local).filter(({ code }) => code === "sender-refused");
+  return { ok: true, probe, login, refused };
 }
 
 /** A table of one entry. */

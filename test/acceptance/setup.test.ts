@@ -87,6 +87,22 @@ test("a login that works is written, tried with a message, and can be taken back
   assert.deepEqual(readdirSync(at.directory).sort(), ["ca.pem", "main.cf", "master.cf", "password", "spool"]);
 });
 
+test("mail of local programs that the provider will not take is said so before it bounces", able, async (t) => {
+  const at = await place(t, {
+    script: ({ verb, argument }) =>
+      verb === "MAIL" && argument.includes("<root@")
+        ? { reply: "550 5.7.60 SMTP; Client does not have permissions to send as this sender" }
+        : undefined,
+  });
+  const { status, text } = await run(at, [
+    ...usual(at),
+    ...["--password-file", join(at.directory, "password"), "--yes", "--no-test"],
+  ]);
+  assert.equal(status, 0, text);
+  assert.match(text, /warning: .* does not take mail from <root@relay\.example>: 550 5\.7\.60/);
+  assert.match(text, /smtp_generic_maps/);
+});
+
 test("a login that is refused writes nothing, and says what the server said", able, async (t) => {
   const at = await place(t);
   const before = at.main();
