@@ -20,6 +20,7 @@ import type { NextHopUse } from "./next-hops.ts";
 import { inspectPasswordEntries } from "./password-entries.ts";
 import { type HopProbe, probeHop, silent } from "./probe.ts";
 import { probeFindings } from "./probe-findings.ts";
+import { inspectQueueFiles } from "./queue.ts";
 import { type Scene, setScene } from "./scene.ts";
 import { inspectTables } from "./tables.ts";
 import { inspectTlsSettings, wrapperPort } from "./tls-settings.ts";
@@ -57,6 +58,7 @@ const inspections: readonly Inspection[] = [
   inspectTlsSettings,
   inspectIdentity,
   inspectHost,
+  inspectQueueFiles,
 ];
 
 /** How many next hops are asked at once, and at most. */

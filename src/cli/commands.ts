@@ -53,6 +53,12 @@ export const commands: readonly CommandEntry[] = [
   lifecycle("flush", "try all deferred mail at once"),
   lifecycle("logrotate", "begin a new log file"),
   {
+    name: "repair",
+    summary: "look for damage in the queue, and save what can be read",
+    load: async () => (await import("./repair.ts")).repair,
+    help: async () => (await import("./repair.ts")).repairUsage,
+  },
+  {
     name: "completion",
     summary: "print a script that completes these commands in bash, zsh or fish",
     load: async () => (await import("./completion.ts")).completionOf(commands, Object.keys(programs)),

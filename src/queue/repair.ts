@@ -26,7 +26,7 @@ export interface RepairParts {
   readonly files: Files;
   readonly clock: Clock;
   readonly directory: string;
-  readonly log: Log;
+  readonly log: Pick<Log, "warning">;
 }
 
 /** It could not be done; the damaged file is as it was. */
@@ -85,10 +85,10 @@ export async function finishRepair(files: Files, directory: string): Promise<boo
 
 /** Lines about single messages, as far as anybody reads them. */
 class FateLines {
-  readonly #log: Log;
+  readonly #log: RepairParts["log"];
   #told = 0;
 
-  constructor(log: Log) {
+  constructor(log: RepairParts["log"]) {
     this.#log = log;
   }
 

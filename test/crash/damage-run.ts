@@ -1,10 +1,11 @@
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Sqlite from "better-sqlite3";
 import { memoryLog } from "../../src/log/log.ts";
 import type { EngineStore } from "../../src/queue/engine-store.ts";
+import { inspectQueue } from "../../src/queue/inspect.ts";
 import { openSqliteStore, QueueOpenError } from "../../src/queue/open.ts";
 import { realRuntime } from "../../src/runtime/real.ts";
 import { wholeBody } from "../conformance/queue-store.ts";
@@ -20,7 +21,8 @@ import { bodyOf, take } from "./store-load.ts";
  *      unless the relay broke down at that delivery, or part of the log is lost;
  *   2. a message that is not delivered is named in the log, or is in the queue as corrupt or on hold; or, where its id was
  *      nowhere to be read any more, the log says that the file is damaged;
- *   3. after at most two starts the queue works, takes mail, and finds nothing wrong any more.
+ *   3. whoever inspected the queue before would have been told that it is damaged, wherever a message is not delivered;
+ *   4. after at most two starts the queue works, takes mail, and finds nothing wrong any more.
  */
 export interface DamageFigures {
   readonly seeds: number;
@@ -257,6 +259,7 @@ async function work(
   const fresh = new Set<string>();
   const kept = new Map<string, string>();
   const starts: string[] = [];
+  const inspected = await inspection(directory);
   for (let start = 1; start <= 3; start++) {
     const before = log.lines.length;
     now_ms += 1000;
@@ -276,6 +279,7 @@ async function work(
   for (const id of [...deliverable, ...held]) {
     if (delivered.has(id)) continue;
     if (held.has(id) && kept.get(id) === "hold") continue;
+    if (!inspected) violations.push(`${id}: not delivered, and an inspection finds nothing`);
     if (kept.has(id)) figures.kept++;
     else if (all.includes(id)) figures.named++;
     else if (general) figures.unnamed++;
@@ -284,6 +288,17 @@ async function work(
   }
   const repairs = log.lines.filter((line) => line.includes("is damaged:")).length;
   return { seeds: 1, there: deliverable.size, delivered: delivered.size, ...figures, repairs, violations };
+}
+
+/** Whether an inspection finds anything; a queue that is empty or gone is told from the log of its start alone. */
+async function inspection(directory: string): Promise<boolean> {
+  const size = await stat(join(directory, "queue.db")).then(
+    (facts) => facts.size,
+    () => 0,
+  );
+  if (size === 0) return true;
+  for await (const _ of inspectQueue(runtime.files, directory, false)) return true;
+  return false;
 }
 
 interface Found {

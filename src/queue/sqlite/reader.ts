@@ -86,7 +86,7 @@ function readerOf(reads: QueueReads, close: () => void): QueueReader {
 }
 
 /** undefined: there is no such file. */
-function openReadOnly(path: string): Sqlite.Database | undefined {
+export function openReadOnly(path: string): Sqlite.Database | undefined {
   try {
     return new Sqlite(path, { readonly: true, fileMustExist: true, timeout: 5000 });
   } catch (error) {
