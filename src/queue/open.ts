@@ -49,6 +49,8 @@ export interface SqliteStoreOptions {
 /** An engine whose file is not open yet; it resolves to the largest id in it. */
 export interface OpenableEngine extends Engine {
   open(options: OpenOptions): Promise<number>;
+  /** After open(): how much has to be free on the disk before new mail is taken; 0 or nothing where that is so. */
+  readonly lackingRoom_bytes?: number;
 }
 
 /** Cannot be opened; the message says why and what to do. */
@@ -91,6 +93,7 @@ async function open(engine: OpenableEngine, options: SqliteStoreOptions): Promis
     pageCache_bytes: options.pageCache_bytes ?? 16 * 1024 * 1024,
     checkpoint_bytes: options.checkpoint_bytes ?? 16 * 1024 * 1024,
   });
+  if (engine.lackingRoom_bytes) options.log.warning(withoutReserve(directory, engine.lackingRoom_bytes));
   const store = new EngineStore(engine, { ...options, clock: runtime.clock, largestId });
   await store.forget(refused);
   await store.release(owner);
@@ -114,6 +117,15 @@ async function isMendable({ directory, runtime }: SqliteStoreOptions, error: unk
     code === "foreign" ||
     code === "SQLITE_ERROR" ||
     (await noteOf(runtime.files, directory)) !== undefined
+  );
+}
+
+/** A disk that was nearly full before the queue was. */
+function withoutReserve(directory: string, needed_bytes: number): string {
+  const needed = `${Math.ceil(needed_bytes / 1024 / 1024)} MiB`;
+  return (
+    `mail queue: there is no room for ${directory}/reserve, which lets deliveries go on when the disk is full: new mail is refused with 452 ` +
+    `until ${needed} are free. Make room on that file system, or set postern_queue_checkpoint_size lower`
   );
 }
 

@@ -1,25 +1,29 @@
 import { randomFillSync } from "node:crypto";
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, statfsSync, writeSync } from "node:fs";
+import { closeSync, constants, ftruncateSync, openSync, statfsSync, statSync, writeSync } from "node:fs";
 
 /**
  * Room on a disk that is kept for a bad day: a file that holds nothing, and is cut to nothing when the disk is full and
  * work must be finished all the same. It is filled with noise, since a file system may
  * store zeros, or what compresses, without taking room. Blocks; for threads that may.
  *
- * It takes at most a quarter of the file system, and is made (again) only where a quarter of its size stays free.
+ * It takes at most a quarter of the file system, and is made (again) only where a quarter of its size stays free. Several
+ * processes may share it: what one has spent the others see by the file's size. Where it could not be filled though
+ * there seemed to be room (a quota is used up, say), that is not tried again for a while.
  */
 export class Reserve {
   readonly #directory: string;
   readonly #path: string;
   readonly #size_bytes: number;
-  #whole = false;
+  readonly #now: () => number;
+  #notBefore_ms = Number.NEGATIVE_INFINITY;
 
-  /** Takes what a predecessor left, or makes it. Where it cannot be made there is none, until restore() succeeds. */
-  constructor(directory: string, size_bytes: number) {
+  /** Takes what a predecessor left, or makes it. Where it cannot be made there is none, until restore() succeeds. `now`: monotonic milliseconds. */
+  constructor(directory: string, size_bytes: number, now: () => number = () => performance.now()) {
     this.#directory = directory;
     this.#path = `${directory}/reserve`;
     this.#size_bytes = Math.min(size_bytes, totalRoom(directory) / 4);
-    this.#whole = this.#use((fd) => fstatSync(fd).size >= this.#size_bytes) || this.restore();
+    this.#now = now;
+    this.restore();
   }
 
   /** Of the file when it is whole. */
@@ -28,13 +32,18 @@ export class Reserve {
   }
 
   get whole(): boolean {
-    return this.#whole;
+    const facts = statSync(this.#path, { throwIfNoEntry: false });
+    return facts?.isFile() === true && facts.size >= this.#size_bytes;
+  }
+
+  /** What has to be free for it to be made. */
+  get needed_bytes(): number {
+    return 1.25 * this.#size_bytes;
   }
 
   /** Gives the room away. False: there was none to give. */
   spend(): boolean {
-    if (!this.#whole) return false;
-    this.#whole = false;
+    if (!this.whole) return false;
     return this.#use((fd) => {
       ftruncateSync(fd, 0);
       return true;
@@ -43,10 +52,11 @@ export class Reserve {
 
   /** Keeps room again, if there is enough; whether there is a whole reserve now. */
   restore(): boolean {
-    if (this.#whole) return true;
-    if (freeRoom(this.#directory) < 1.25 * this.#size_bytes) return false;
-    this.#whole = this.#use((fd) => this.#fill(fd));
-    return this.#whole;
+    if (this.whole) return true;
+    if (freeRoom(this.#directory) < this.needed_bytes || this.#now() < this.#notBefore_ms) return false;
+    const filled = this.#use((fd) => this.#fill(fd));
+    if (!filled) this.#notBefore_ms = this.#now() + pause_ms;
+    return filled;
   }
 
   #fill(fd: number): true {
@@ -77,6 +87,8 @@ export class Reserve {
 }
 
 const piece_bytes = 1024 * 1024;
+/** Between two tries to fill it, the first of which failed. */
+const pause_ms = 10_000;
 
 /** Of a file system, used or not. Bytes. */
 export function totalRoom(directory: string): number {

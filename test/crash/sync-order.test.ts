@@ -1,42 +1,16 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { join } from "node:path";
 import { before, test } from "node:test";
 import { missing } from "../peers/place.ts";
-import { startPostern } from "../peers/postern.ts";
-import { startReceivingSink } from "./receiving-sink.ts";
-import { attachStrace, syncCalls } from "./strace.ts";
-import { checkSyncs, type Event, readTrace, type SyncEvent, type WriteEvent } from "./sync-oracle.ts";
+import { checkSyncs, type Event, type SyncEvent, type WriteEvent } from "./sync-oracle.ts";
+import { recordSyncs } from "./sync-order-run.ts";
 
 const skip = missing("strace", "smtp-source") ?? false;
 const messages = Number(process.env.POSTERN_TRACED_MESSAGES ?? 1000);
 
 let events: Event[] = [];
 
-/** Messages of 4 KiB from 20 sessions at once, which stay open. */
-async function send(port: number, count: number): Promise<void> {
-  const args = ["-d", "-s", "20", "-l", "4096", "-m", String(count), "-f", "from@example.org", "-t", "to@example.com"];
-  const source = spawn("smtp-source", [...args, `127.0.0.1:${port}`], { stdio: ["ignore", "ignore", "inherit"] });
-  const status = await new Promise((resolve) => source.once("exit", resolve));
-  assert.equal(status, 0, "smtp-source");
-}
-
 before(async () => {
-  if (skip) return;
-  const sink = await startReceivingSink();
-  const relay = await startPostern({
-    mainCf: { relayhost: `[127.0.0.1]:${sink.port}`, mynetworks: "127.0.0.0/8", smtp_tls_security_level: "none" },
-  });
-  try {
-    const file = join(relay.directory, "trace");
-    const strace = await attachStrace({ pids: [relay.relayPid() ?? 0], calls: syncCalls, file });
-    await send(relay.port, messages);
-    await strace.detach();
-    events = await readTrace(file);
-  } finally {
-    await relay.stop();
-    await sink.close();
-  }
+  if (!skip) events = await recordSyncs(messages);
 });
 
 test(`a sync that covers the message precedes each 250, over ${messages} messages from 20 sessions`, {

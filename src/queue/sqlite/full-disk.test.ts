@@ -170,3 +170,24 @@ test("a disk that others fill to the last byte stops no outcome, and takes mail 
   await store.close();
   assert.ok(statSync(join(directory, "reserve")).size >= 4 * 1024 * 1024, "there is a reserve again");
 });
+
+test("a queue that is begun on a nearly full disk says what it lacks, and takes mail when there is room", {
+  skip,
+}, async (context) => {
+  const directory = smallDisk("16m");
+  if (!directory) return context.skip(lacking("mounting a tmpfs is not allowed here"));
+  context.after(() => {
+    execFileSync("umount", ["-l", directory]);
+    rmSync(directory, { recursive: true });
+  });
+  const { bavail, bsize } = statfsSync(directory);
+  writeFileSync(join(directory, "ballast"), Buffer.alloc(bavail * bsize - 1_000_000));
+  const log = memoryLog();
+  const options = { directory, owner: "a", generation: 0, runtime: realRuntime(), log };
+  const store = await openSqliteStore(await startSqliteWorker(), options);
+  assert.match(log.lines.join("\n"), /no room for .*\/reserve.* refused with 452 until \d+ MiB are free\. Make room/);
+  await assert.rejects(accept(store), { kind: "full" });
+  rmSync(join(directory, "ballast"));
+  await accept(store);
+  await store.close();
+});

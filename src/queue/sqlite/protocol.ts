@@ -22,7 +22,7 @@ export type Request =
 
 export type Reply =
   | { readonly kind: "ready" }
-  | { readonly kind: "opened"; readonly largestId: number }
+  | { readonly kind: "opened"; readonly largestId: number; readonly lackingRoom_bytes: number }
   | { readonly kind: "notOpened"; readonly message: string; readonly code: string }
   | { readonly kind: "committed"; readonly results: readonly Result[] }
   | { readonly kind: "notCommitted"; readonly error: Failure }

@@ -23,6 +23,8 @@ import { type Failure, type OpenOptions, pack, type Reply, type Request } from "
  */
 export class SqliteEngine implements Engine {
   readonly #worker: Worker;
+  /** How much has to be free on the disk before new mail is taken; 0 where that is so. As it was at the open. */
+  lackingRoom_bytes = 0;
   readonly #reads = new Map<number, Settle<ReadResultOf[ReadKind]>>();
   #readNumber = 0;
   #commit: Settle<readonly Result[]> | undefined;
@@ -143,8 +145,12 @@ export class SqliteEngine implements Engine {
   #take(reply: Reply): void {
     switch (reply.kind) {
       case "opened":
+        this.lackingRoom_bytes = reply.lackingRoom_bytes;
+        this.#transition?.resolve(reply.largestId);
+        this.#transition = undefined;
+        break;
       case "closed":
-        this.#transition?.resolve(reply.kind === "opened" ? reply.largestId : 0);
+        this.#transition?.resolve(0);
         this.#transition = undefined;
         break;
       case "notOpened":

@@ -84,6 +84,11 @@ export class Transactor {
     return this.#db.prepare<[], number>(sql).pluck().get() ?? 0;
   }
 
+  /** How much has to be free for the reserve to be made; 0 where there is one. */
+  lackingRoom_bytes(): number {
+    return this.#reserve.whole ? 0 : this.#reserve.needed_bytes;
+  }
+
   /** One result for each operation, or why there is none. */
   commit(batch: number, ops: readonly Op[], size_bytes: number): Result[] | Failure {
     const intake = ops.some(needsRoom);

@@ -37,7 +37,8 @@ class QueueThread {
       this.#file = undefined;
       this.#failed = undefined;
       this.#file = new Transactor(options);
-      return { kind: "opened", largestId: this.#file.largestId() };
+      const file = this.#file;
+      return { kind: "opened", largestId: file.largestId(), lackingRoom_bytes: file.lackingRoom_bytes() };
     } catch (error) {
       const code = error instanceof Error && "code" in error ? String(error.code) : "";
       return { kind: "notOpened", message: error instanceof Error ? error.message : String(error), code };
