@@ -134,7 +134,8 @@ async function ports({ runtime, directory, configuration, prepared }: Scene): Pr
   }
 }
 
-async function ownMaster(runtime: Scene["runtime"], pidFile: string): Promise<boolean> {
+/** Whether the process that the file names is there. */
+export async function ownMaster(runtime: Scene["runtime"], pidFile: string): Promise<boolean> {
   try {
     const file = await runtime.files.open(pidFile, 0);
     try {

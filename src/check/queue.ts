@@ -1,25 +1,31 @@
 import { queuePaths } from "../conf/queue-paths.ts";
 import { inspectQueue } from "../queue/inspect.ts";
-import { isAlone } from "../relay/gone-owners.ts";
 import { type Finding, finding } from "./finding.ts";
+import { ownMaster } from "./host.ts";
 import type { Scene } from "./scene.ts";
 import { quoted } from "./shell.ts";
 
 /** The mail that waits: whether its files are sound. Who may not read them hears nothing of it. */
 export async function inspectQueueFiles({ runtime, configuration, directory }: Scene): Promise<Finding[]> {
   const { files } = runtime;
-  const place = queuePaths(configuration.conf.queue_directory).queue;
+  const { queue: place, masterPid } = queuePaths(configuration.conf.queue_directory);
   const mayRead = await files.list(place).then(
     () => true,
     () => false,
   );
   if (!mayRead) return [];
-  const running = !(await isAlone(files, place, "").catch(() => true));
+  const running = await ownMaster(runtime, masterPid);
   const damaged: string[] = [];
   const findings: Finding[] = [];
-  for await (const { kind, id, text } of inspectQueue(files, place, running)) {
-    if (kind === "note") findings.push(finding("notice", "queue-note", text));
-    else if (damaged.push(id === undefined ? text : `${id}: ${text}`) >= mostNamed) break;
+  try {
+    for await (const { kind, id, text } of inspectQueue(files, place, running)) {
+      const named = id === undefined ? text : `${id}: ${text}`;
+      if (kind === "note") findings.push(finding("notice", "queue-note", named));
+      else if (damaged.push(named) >= mostNamed) break;
+    }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    findings.push(finding("notice", "queue-note", `the mail queue in ${place} cannot be inspected: ${reason}`));
   }
   if (damaged.length === 0) return findings;
   const command = `postern -c ${quoted(directory)}`;

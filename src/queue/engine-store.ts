@@ -204,7 +204,7 @@ export class EngineStore implements QueueStore {
         if (owned && index >= owned.chunks) return Promise.resolve(undefined);
         const cached = this.#cache.chunk(owned?.bodyNumber ?? number, index);
         if (cached) return Promise.resolve(cached);
-        return owned?.chunks === 1 ? this.#readBody(id, number) : this.#readChunk(number, index, owned !== undefined);
+        return owned?.chunks === 1 ? this.#readBody(number) : this.#readChunk(number, index, owned !== undefined);
       },
     };
   }
@@ -432,8 +432,8 @@ export class EngineStore implements QueueStore {
     if (action === "expire") this.#owned.set(id, { ...owned, envelope: { ...owned.envelope, expired: true } });
   }
 
-  async #readBody(id: string, number: number): Promise<Buffer | undefined> {
-    return (await this.#ahead.body(number)) ?? this.#readChunk(number, 0, this.#owned.has(id));
+  async #readBody(number: number): Promise<Buffer | undefined> {
+    return (await this.#ahead.body(number)) ?? this.#readChunk(number, 0, true);
   }
 
   /** `expected`: its message says that there is such a part, so the body does not end before it. */

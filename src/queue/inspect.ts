@@ -42,5 +42,6 @@ export async function* inspectQueue(
     if (pages.log.verdict === "damaged") yield damage(pages.log.what);
     if (pages.log.verdict === "torn") yield note(pages.log.what);
   }
-  yield* inspectFile(queueFile(directory), running);
+  // Before the first start there is none.
+  if (await isThere(files, queueFile(directory))) yield* inspectFile(queueFile(directory), running);
 }

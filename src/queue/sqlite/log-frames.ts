@@ -108,13 +108,12 @@ async function readFrames(
   const piece = Buffer.alloc(perPiece * frame_bytes);
   const frames: Frame[] = [];
   const bigEndian = isBigEndian(header);
-  let salts: Buffer | undefined = headless ? undefined : Buffer.from(header.subarray(16, 24));
+  const salts = headless ? await commonSalts(file, size, frame_bytes) : header.subarray(16, 24);
   let before: Sum = [header.readUInt32BE(24), header.readUInt32BE(28)];
   for (let at = header_bytes; at + frame_bytes <= size; at += piece.length) {
     const read = await file.read(piece, at).catch(() => 0);
     for (let start = 0; start + frame_bytes <= read; start += frame_bytes) {
       const frame = piece.subarray(start, start + frame_bytes);
-      salts ??= Buffer.from(frame.subarray(8, 16));
       const stored: Sum = [frame.readUInt32BE(16), frame.readUInt32BE(20)];
       const sum = checksum(
         checksum(before, frame.subarray(0, 8), bigEndian),
@@ -122,7 +121,7 @@ async function readFrames(
         bigEndian,
       );
       const valid = frame.subarray(8, 16).equals(salts) && sum[0] === stored[0] && sum[1] === stored[1];
-      const ours = [8, 12].some((salt) => frame.readUInt32BE(salt) === salts?.readUInt32BE(salt - 8));
+      const ours = [8, 12].some((salt) => frame.readUInt32BE(salt) === salts.readUInt32BE(salt - 8));
       const blank = frame.subarray(0, frameHeader_bytes).every((byte) => byte === 0);
       const [page, commit] = [frame.readUInt32BE(0), frame.readUInt32BE(4)];
       frames.push({ page, commit, valid, present: ours || blank });
@@ -130,6 +129,19 @@ async function readFrames(
     }
   }
   return frames;
+}
+
+/** The salts that most frames have, where the header does not tell. */
+async function commonSalts(file: OpenFile, size: number, frame_bytes: number): Promise<Buffer> {
+  const counts = new Map<string, number>();
+  const salts = Buffer.alloc(8);
+  for (let at = header_bytes; at + frame_bytes <= size; at += frame_bytes) {
+    await file.read(salts, at + 8).catch(() => 0);
+    const key = salts.toString("hex");
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  const [most] = [...counts].sort(([, one], [, other]) => other - one);
+  return Buffer.from(most?.[0] ?? "00".repeat(8), "hex");
 }
 
 /** Frames that the index beside a log says were committed, if it is of this round of it; 0 where it says nothing. */

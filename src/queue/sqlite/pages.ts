@@ -74,7 +74,7 @@ const mostIndex_bytes = 64 * 1024 * 1024;
 
 async function openThere(files: Files, path: string): Promise<OpenFile | undefined> {
   try {
-    return await files.open(path, openFlags.read | openFlags.noFollow | openFlags.nonBlocking);
+    return await files.open(path, openFlags.read | openFlags.nonBlocking);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return undefined;
     throw error;

@@ -170,7 +170,8 @@ class Salvager {
 
   /** One whose small columns are wrong is whole if its body is as long as its envelope says. */
   #settleDoubts(): void {
-    for (const [id, envelope, body, inline] of this.#sql.unsure.all()) {
+    for (const unsure of this.#sql.unsure.all()) {
+      const [id, envelope, body, inline] = this.#sql.unsureRow.get(unsure) ?? [unsure, Buffer.alloc(0), null, null];
       const whole = inline === null ? this.#wholeBody(id, body, envelope) : sizeIn(id, envelope) === inline.length;
       if (!whole) this.#setAside(id, "its row fails its checksum, and its body is not found whole");
     }
@@ -295,8 +296,9 @@ function prepare(db: Database) {
     ),
     trust: db.prepare<[number]>("DELETE FROM doubt WHERE id = ?"),
     rankOf: one<[number], number>("SELECT rank FROM doubt WHERE id = ?"),
-    unsure: raw<[], [number, Buffer, number | null, Buffer | null]>(
-      "SELECT id, envelope, body, inline FROM message WHERE id IN (SELECT id FROM doubt WHERE why = 'its row fails its checksum')",
+    unsure: one<[], number>("SELECT id FROM doubt WHERE why = 'its row fails its checksum'"),
+    unsureRow: raw<[number], [number, Buffer, number | null, Buffer | null]>(
+      "SELECT id, envelope, body, inline FROM message WHERE id = ?",
     ),
     bodySize: raw<[number, number], [number, number]>(
       `SELECT count(*), ifnull(sum(length(data)), 0) FROM
