@@ -35,7 +35,7 @@ export async function firstLook(files: Files, directory: string): Promise<FirstL
 }
 
 const tornText = (what: string): string =>
-  `${what}. After a power failure that is as it should be: nobody was told that such mail was taken. If there was none, the disk has damaged it`;
+  `${what}. After a crash or a power failure that is as it should be: nobody was told that such mail was taken. Else the disk has damaged it`;
 
 /** What was noted when the file was found damaged. */
 export async function noteOf(files: Files, directory: string): Promise<string | undefined> {

@@ -109,15 +109,13 @@ async function mendBefore({ directory, runtime, log }: SqliteStoreOptions): Prom
   if (damage) await repairQueue({ ...runtime, directory, log }, damage);
 }
 
-/** At the open, a statement that fails because of a table that is not as it should be is damage, too. */
+/** At the open, a table or a column that is not there is damage, too. */
 async function isMendable({ directory, runtime }: SqliteStoreOptions, error: unknown): Promise<boolean> {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  return (
-    isDamage(error) ||
-    code === "foreign" ||
-    code === "SQLITE_ERROR" ||
-    (await noteOf(runtime.files, directory)) !== undefined
-  );
+  if (isDamage(error) || code === "foreign") return true;
+  // Not what else a statement may be refused for: a repair mends no mistake of ours.
+  if (code === "SQLITE_ERROR") return /^no such |^malformed /.test(textOf(error));
+  return (await noteOf(runtime.files, directory)) !== undefined;
 }
 
 /** A disk that was nearly full before the queue was. */
