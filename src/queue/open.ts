@@ -109,12 +109,10 @@ async function mendBefore({ directory, runtime, log }: SqliteStoreOptions): Prom
   if (damage) await repairQueue({ ...runtime, directory, log }, damage);
 }
 
-/** At the open, a table or a column that is not there is damage, too. */
+/** Not what else may be wrong: a repair mends no mistake of ours. */
 async function isMendable({ directory, runtime }: SqliteStoreOptions, error: unknown): Promise<boolean> {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (isDamage(error) || code === "foreign") return true;
-  // Not what else a statement may be refused for: a repair mends no mistake of ours.
-  if (code === "SQLITE_ERROR") return /^no such |^malformed /.test(textOf(error));
   return (await noteOf(runtime.files, directory)) !== undefined;
 }
 

@@ -41,6 +41,9 @@ type BodyRow = [chunks: number, body: number | null, crc: number | null, inline:
 /** SQLite found its own structures damaged, or the disk does not give back what it has. */
 export function isDamage(error: unknown): boolean {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  // For what its first page or its list of tables says, SQLite has no code of its own.
+  if (code === "SQLITE_ERROR")
+    return /^unsupported file format|^no such (?:table|column|index)/.test(error instanceof Error ? error.message : "");
   return code.startsWith("SQLITE_CORRUPT") || code === "SQLITE_NOTADB" || unreadable.has(code);
 }
 
