@@ -58,7 +58,7 @@ export class Coordinator {
   readonly failed: Promise<QueueError>;
   readonly figures = { batches: 0, ops: 0, largest: 0 };
 
-  /** `note` makes it known to successors that a batch is refused; false where it could not. Never rejects. */
+  /** `note` makes it known to successors that a batch is refused; false where it could not. */
   constructor(
     engine: Engine,
     clock: Clock,
@@ -210,7 +210,7 @@ export class Coordinator {
     };
     if (!this.#note) return end(true);
     this.#writing = true;
-    void this.#note(number).then(end);
+    this.#note(number).then(end, () => end(false));
   }
 
   /** One operation spoils the batch: the others go again without it. */

@@ -11,7 +11,7 @@ import { networkFileSystem } from "./sqlite/file-system.ts";
 import type { OpenOptions } from "./sqlite/protocol.ts";
 import { isDamage } from "./sqlite/queue-reads.ts";
 import { SqliteEngine } from "./sqlite/sqlite-engine.ts";
-import type { RefusedBatch } from "./store.ts";
+import { QueueError, type RefusedBatch } from "./store.ts";
 
 export { openMemoryStore } from "./memory-store.ts";
 export { queueFile } from "./queue-files.ts";
@@ -95,8 +95,9 @@ async function open(engine: OpenableEngine, options: SqliteStoreOptions): Promis
   });
   if (engine.lackingRoom_bytes) options.log.warning(withoutReserve(directory, engine.lackingRoom_bytes));
   const store = new EngineStore(engine, { ...options, clock: runtime.clock, largestId });
-  await store.forget(refused);
-  await store.release(owner);
+  // A failure that could not be noted is told by nothing else (Coordinator, invariant 5).
+  const failure = await Promise.race([store.failed, store.forget(refused).then(() => store.release(owner))]);
+  if (failure instanceof QueueError) throw failure;
   return store;
 }
 

@@ -223,7 +223,7 @@ export const wholeFaults: readonly Fault[] = [
     "a refusal is told before it is noted",
     "a relay that dies in between leaves mail behind that its client was told is refused",
     "queue/coordinator.ts",
-    "void this.#note(number).then(end);",
+    "this.#note(number).then(end, () => end(false));",
     "void this.#note(number);\n    end(true);",
   ),
 ];

@@ -55,8 +55,9 @@ function makeText(world: World, number: number, sender: string, size_bytes: numb
     "Date: Thu, 1 Jan 2026 00:00:00 +0000",
     "",
   ];
+  const dotted = world.chance(0.5);
   for (let written = 0; written < size_bytes; ) {
-    const kind = world.below(10);
+    const kind = world.below(dotted ? 10 : 300);
     const text = "text ".repeat(world.below(150)).slice(0, 700);
     const line = kind < 2 ? ".".repeat(1 + world.below(3)) : kind < 3 ? "" : `${kind < 5 ? "." : ""}${text}`;
     lines.push(line);
