@@ -2,7 +2,7 @@
 # Installs the Debian packages that tests and benchmarks use as peers. A peer that cannot be had is an error.
 set -e
 packages="postfix postfix-lmdb postfix-cdb postfix-pcre postfix-sqlite postfix-pgsql postfix-mysql postfix-ldap tinycdb lmdb-utils dovecot-core sasl2-bin libsasl2-modules db-util
- postgresql mariadb-server slapd memcached dovecot-lmtpd swaks msmtp pflogsumm strace openssl iproute2 procps"
+ postgresql mariadb-server slapd memcached dovecot-lmtpd swaks msmtp pflogsumm strace openssl iproute2 procps python3"
 missing=
 for package in $packages; do
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"

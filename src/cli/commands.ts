@@ -50,6 +50,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./why.ts")).why,
     help: async () => (await import("./why.ts")).whyUsage,
   },
+  {
+    name: "top",
+    summary: "watch the mail system at work, on a terminal",
+    load: async () => (await import("./top.ts")).top,
+    help: async () => (await import("./top.ts")).topUsage,
+  },
   lifecycle("flush", "try all deferred mail at once"),
   lifecycle("logrotate", "begin a new log file"),
   {

@@ -17,6 +17,7 @@ export async function* askRelay(
   { net, clock }: { readonly net: Net; readonly clock: Clock },
   socketPath: string,
   request: ControlRequest,
+  patience_ms = answerTimeout_ms,
 ): AsyncGenerator<object> {
   let connection: Connection;
   try {
@@ -24,7 +25,7 @@ export async function* askRelay(
   } catch (error) {
     throw new NotRunning(`${socketPath}: ${errorCode(error)}`);
   }
-  const lines = new LineQueue(connection, clock);
+  const lines = new LineQueue(connection, clock, patience_ms);
   connection.write(Buffer.from(`${JSON.stringify(request)}\n`));
   try {
     for (;;) {
@@ -44,6 +45,7 @@ export async function* askRelay(
 class LineQueue {
   readonly #connection: Connection;
   readonly #clock: Clock;
+  readonly #patience_ms: number;
   /** The beginning of a line, whose end has not come yet. */
   #parts: Buffer[] = [];
   #size = 0;
@@ -51,7 +53,8 @@ class LineQueue {
   #ended = false;
   #waiting: (() => void) | undefined;
 
-  constructor(connection: Connection, clock: Clock) {
+  constructor(connection: Connection, clock: Clock, patience_ms: number) {
+    this.#patience_ms = patience_ms;
     this.#connection = connection;
     this.#clock = clock;
     connection.listen({
@@ -65,7 +68,7 @@ class LineQueue {
   async next(): Promise<string | undefined> {
     while (this.#lines.length === 0 && !this.#ended) {
       this.#connection.resume();
-      const limit = this.#clock.after(answerTimeout_ms, () => this.#connection.destroy());
+      const limit = this.#clock.after(this.#patience_ms, () => this.#connection.destroy());
       await new Promise<void>((resolve) => {
         this.#waiting = resolve;
       });

@@ -1,5 +1,6 @@
 import { read } from "node:fs";
 import type { Runtime } from "../runtime/runtime.ts";
+import { realScreen, type Screen } from "./screen.ts";
 import { realTerminal, type Terminal } from "./terminal.ts";
 
 /**
@@ -28,6 +29,8 @@ export interface CommandIo {
   readonly columns?: { readonly out: number | undefined; readonly err: number | undefined };
   /** Somebody who can be asked; undefined where nobody sits there. */
   readonly terminal?: () => Terminal | undefined;
+  /** The whole terminal, to draw on; undefined where there is none, or one that cannot be drawn on. */
+  readonly screen?: () => Screen | undefined;
 }
 
 export interface RealIo extends CommandIo {
@@ -91,6 +94,7 @@ export function realIo(runtime: Runtime, directory = "/etc/postfix"): RealIo {
     },
     launch: [process.argv[1] ?? ""],
     terminal: () => realTerminal(process.stdin, process.stderr),
+    screen: () => realScreen(process.stdin, process.stdout, process.env.TERM),
     finish: () => new Promise((resolve) => flush(resolve)),
   };
 }

@@ -54,3 +54,11 @@ test("postqueue -s tries mail for a site as fast_flush does, with no fast_flush_
   assert.deepEqual(due.map(({ envelope }) => envelope.sender).sort(), ["one", "two"]);
   assert.equal(await controlPorts(store, relay, new Followers(new ManualClock())).flush({}), 1);
 });
+
+test("mail that waits for one destination is tried by its name", async () => {
+  const store = await queued({ one: ["a@x.example"], two: ["a@x.example"] });
+  const asked: unknown[] = [];
+  const relay = { flush: async (which: Parameters<typeof store.flush>[0]) => asked.push(which) } as unknown as Relay;
+  assert.equal(await controlPorts(store, relay).flush({ destination: "smtp:x.example" }), 1);
+  assert.deepEqual(asked, [{ destination: "smtp:x.example" }]);
+});

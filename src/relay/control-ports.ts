@@ -9,8 +9,9 @@ import type { Relay } from "./relay.ts";
 export function controlPorts(store: QueueStore, relay: Relay, followers: Followers): ControlPorts {
   return {
     list: (after, limit) => store.list(after, limit),
-    async flush({ id, site }) {
+    async flush({ id, site, destination }) {
       if (id !== undefined) return relay.flush({ ids: [id] });
+      if (destination !== undefined) return relay.flush({ destination });
       if (site === undefined) return relay.flush("all");
       return flushSite(site, store, relay);
     },

@@ -15,7 +15,7 @@ import { type ChangeRequest, changeRequest } from "./operate.ts";
  */
 export type ControlRequest =
   | { readonly command: "list" }
-  | { readonly command: "flush"; readonly id?: string; readonly site?: string }
+  | ({ readonly command: "flush" } & FlushRequest)
   | { readonly command: "status" }
   /** What is logged of the message with that Message-ID, from the first answer (`waiting`) on, until it has left. */
   | { readonly command: "follow"; readonly messageId: string }
@@ -23,10 +23,17 @@ export type ControlRequest =
   /** A line for the mail log, from the command with that process id. */
   | { readonly command: "note"; readonly pid: number; readonly text: string };
 
+/** Nothing of these: all mail. A site is a domain of recipients, a destination one as messages wait for it: "smtp:[mail.example]:587". */
+export interface FlushRequest {
+  readonly id?: string;
+  readonly site?: string;
+  readonly destination?: string;
+}
+
 export interface ControlPorts {
   list(after: string | undefined, limit: number): Promise<QueueEntry[]>;
   /** The number of messages that are now due. */
-  flush(which: { readonly id?: string; readonly site?: string }): Promise<number>;
+  flush(which: FlushRequest): Promise<number>;
   status(): Promise<object>;
   follow(messageId: string): AsyncIterable<FollowedLine | { readonly waiting: true }>;
   readonly operator?: OperatorPorts;
@@ -134,14 +141,18 @@ class ControlClient {
   }
 
   async #carryOut(
-    request: Partial<Record<"command" | "id" | "site" | "pid" | "text" | "messageId", unknown>>,
+    request: Partial<Record<"command" | "id" | "site" | "destination" | "pid" | "text" | "messageId", unknown>>,
   ): Promise<void> {
-    const { command, id, site } = request;
+    const { command, id, site, destination } = request;
     switch (command) {
       case "list":
         return this.#list();
       case "flush": {
-        const which = { ...(typeof id === "string" ? { id } : {}), ...(typeof site === "string" ? { site } : {}) };
+        const which = {
+          ...(typeof id === "string" ? { id } : {}),
+          ...(typeof site === "string" ? { site } : {}),
+          ...(typeof destination === "string" ? { destination } : {}),
+        };
         return this.#write({ flushed: await this.#ports.flush(which) });
       }
       case "status":
