@@ -60,7 +60,8 @@ export async function lookIntoLog(io: CommandIo, logs: readonly LogFile[], wante
       if (!isMissing(error)) unread.push(`${path}: ${error instanceof Error ? error.message : String(error)}`);
       else unread.push(`${path}: there is no such file`);
     }
-    if ("id" in wanted && begins(lines.get(wanted.id))) break;
+    const enough = "id" in wanted || known.size >= mostMessages;
+    if (enough && [...known].every((id) => begins(lines.get(id)))) break;
   }
   const stories = new Map<string, LogStory>();
   for (const [id, parts] of lines) {

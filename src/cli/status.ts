@@ -81,8 +81,8 @@ async function surveyOf(io: CommandIo, place: QueuePlace): Promise<Survey | unde
   try {
     for await (const entry of queueEntries(io, place)) survey.add(entry);
   } catch (error) {
-    if (!(error instanceof QueueUnreadable)) throw error;
-    io.err(`postern: ${error.message}\n`);
+    const text = error instanceof Error ? error.message : String(error);
+    io.err(`postern: ${error instanceof QueueUnreadable ? text : `the queue cannot be read: ${text}`}\n`);
     return undefined;
   }
   return survey.result();

@@ -42,7 +42,7 @@ export async function why(args: readonly string[], io: CommandIo): Promise<numbe
   try {
     parsed = parseArgs({ args: [...args], options, strict: true, allowPositionals: true });
   } catch (error) {
-    return wrongUsage(io, error instanceof Error ? error.message : String(error));
+    return wrongUsage(io, errorText(error));
   }
   const { values, positionals } = parsed;
   if (values.help) {
@@ -81,7 +81,8 @@ function whatIs(text: string): Wanted | undefined {
   if (text.includes("@")) return { address: text.replace(/^<(.*)>$/, "$1") };
   if (!/^[0-9A-Za-z]{5,30}$/.test(text)) return undefined;
   const number = parseId(text);
-  return { id: number === undefined ? text : formatId(number) };
+  // Those of Postfix may have zeros in front.
+  return { id: number === undefined || text === text.toUpperCase() ? text : formatId(number) };
 }
 
 async function askForRelay(io: CommandIo, { paths }: QueuePlace): Promise<RelayStatus | undefined> {
@@ -98,8 +99,8 @@ async function inQueue(io: CommandIo, place: QueuePlace, wanted: Wanted, logged:
   try {
     return await lookIntoQueue(io, place, wanted, logged);
   } catch (error) {
-    if (!(error instanceof QueueUnreadable)) throw error;
-    io.err(`postern why: ${error.message}\n`);
+    const text = error instanceof QueueUnreadable ? error.message : `the queue cannot be read: ${errorText(error)}`;
+    io.err(`postern why: ${text}\n`);
     return { entries: [], waiting: new Map<string, number>() };
   }
 }
@@ -117,6 +118,8 @@ function noLogText({ log }: QueuePlace): string {
     `  journalctl -o short | grep '${syslog_name}/' > FILE, and name that FILE with --log\n`
   );
 }
+
+const errorText = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Documented in docs/status.md. */
 function report({ id, log, queued, others, destination }: MessageHistory): object {

@@ -59,6 +59,9 @@ test("mail that waits for one destination is tried by its name", async () => {
   const store = await queued({ one: ["a@x.example"], two: ["a@x.example"] });
   const asked: unknown[] = [];
   const relay = { flush: async (which: Parameters<typeof store.flush>[0]) => asked.push(which) } as unknown as Relay;
-  assert.equal(await controlPorts(store, relay).flush({ destination: "smtp:x.example" }), 1);
+  assert.equal(
+    await controlPorts(store, relay, new Followers(new ManualClock())).flush({ destination: "smtp:x.example" }),
+    1,
+  );
   assert.deepEqual(asked, [{ destination: "smtp:x.example" }]);
 });

@@ -6,7 +6,7 @@ import type { BodyReader } from "../message.ts";
 import { entryOf } from "../row.ts";
 import { type QueueCounts, type QueueEntry, QueueError } from "../store.ts";
 import { QueueReads } from "./queue-reads.ts";
-import { assertQueue } from "./schema.ts";
+import { assertQueue, migrations } from "./schema.ts";
 
 /**
  * A queue file seen from outside: for commands, while the relay runs and while
@@ -26,16 +26,20 @@ export interface QueueReader {
 
 /**
  * Opens `path` (see queueFile()). A queue that has not been made yet is empty. Throws SchemaError for what is
- * not a queue, and SQLite's error ("unable to open database file") where it may not be read.
+ * not a queue, Error for one of an earlier version, and SQLite's error ("unable to open database file") where it may not be read.
  */
 export function openQueueReader(path: string): QueueReader {
   const db = openReadOnly(path);
   if (!db) return emptyQueue;
   let reads: QueueReads;
   try {
-    if (assertQueue(db) === 0) {
+    const version = assertQueue(db);
+    if (version === 0) {
       db.close();
       return emptyQueue;
+    }
+    if (version < migrations.length) {
+      throw new Error(`${path} was made by an earlier Postern: the next start makes it one that can be read`);
     }
     reads = new QueueReads(db);
   } catch (error) {

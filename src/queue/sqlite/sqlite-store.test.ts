@@ -219,6 +219,15 @@ test("a file that is not a queue is left alone, and named", async (context) => {
   await assert.rejects(openStore(directory), /is a database, but not a mail queue/);
 });
 
+test("a queue of an earlier version is not misread from outside: who looks at it is told to start the relay", async (context) => {
+  const directory = await place(context);
+  await (await openStore(directory)).close();
+  const db = new Sqlite(queueFile(directory));
+  db.pragma(`user_version = ${migrations.length - 1}`);
+  db.close();
+  assert.throws(() => openQueueReader(queueFile(directory)), /made by an earlier Postern: the next start makes it/);
+});
+
 test("a queue made by a newer version is left alone", async (context) => {
   const directory = await place(context);
   await (await openStore(directory)).close();
