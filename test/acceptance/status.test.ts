@@ -16,7 +16,9 @@ test("status says what waits, why, until when, and what helps, with a relay and 
   assert.deepEqual([nothing.status, nothing.stdout.split("\n")[0]], [0, "queue: 0 active, 0 deferred, 0 held"]);
   const sent = ["sendmail", "-C", join(postern.directory, "etc"), "-f", "a@here.example", "you@far.example"];
   assert.equal(spawnSync(launcher, sent, { input: "Subject: x\n\nHello.\n" }).status, 0);
-  await until("it is deferred", () => postern.log().includes("status=deferred"), { about: postern.log });
+  await until("it is deferred", () => postern.run("postqueue", "-j").stdout.includes('"deferred"'), {
+    about: postern.log,
+  });
   const running = postern.run("status");
   assert.match(
     running.stdout,
