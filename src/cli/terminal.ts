@@ -37,8 +37,9 @@ function readSecret(
   input: NodeJS.ReadStream,
   output: NodeJS.WriteStream,
 ): Promise<string | undefined> {
-  output.write(question);
+  // Before the question is there to be answered: what is typed earlier would be shown.
   input.setRawMode(true);
+  output.write(question);
   input.setEncoding("utf8");
   let typed: string[] = [];
   return new Promise((resolve) => {
