@@ -104,7 +104,7 @@ async function run(scenario: Scenario, settings: Settings): Promise<ScenarioFigu
       await round(system, sink, load);
       // What is traced already cannot be traced again.
       if (system.remark) continue;
-      const verdict = await checkDurability(system);
+      const verdict = await checkDurability(system, sink);
       durability.set(system, verdict);
       say(`  ${system.name}: ${describeVerdict(verdict)}`);
     }
