@@ -125,7 +125,7 @@ async function ports({ runtime, directory, configuration, prepared }: Scene): Pr
         file: line ? `${directory}/master.cf` : "",
         line: Number(line ?? 0),
         why: postfix ? `Postfix runs on this configuration (process ${postfix})` : "Postern cannot take mail there",
-        remedy: postfix ? "Stop it first: postfix stop" : "",
+        remedy: postfix ? "Stop it first" : "Stop the program that has it, or choose another port in master.cf",
         commands: postfix ? ["postfix stop"] : [],
       }),
     ];

@@ -149,6 +149,7 @@ function unused({ key }: Entry, place: { file: string; line: number }, { hops }:
   const elsewhere = hops.length === 0 ? "mail is sent to no relay host" : "nothing leads mail there";
   return finding("notice", "password-unused", `the entry for ${key} is not used: ${elsewhere}`, {
     ...place,
+    why: "A password that nothing uses can only be stolen",
     remedy: `If mail should go there, write it into main.cf: relayhost = ${key}`,
   });
 }

@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -33,7 +33,7 @@ interface Mistake {
   readonly called: string;
   /** The code of the finding that names it. */
   readonly found: string;
-  readonly status: 1 | 78;
+  readonly status: 0 | 1 | 78;
   /** Over the sound configuration; undefined takes a parameter out. */
   readonly mainCf?: (place: Place) => Readonly<Record<string, string | undefined>>;
   /** The source of the password table. */
@@ -43,8 +43,8 @@ interface Mistake {
   readonly spoil?: (place: Place) => void;
   /** What a person does, where the remedy leaves something to decide. Otherwise its commands are run. */
   readonly mend?: (place: Place) => void;
-  /** The file that is named; main.cf unless given. "": none. */
-  readonly file?: "sasl_passwd" | "sasl_passwd.db" | "";
+  /** The file that is named, relative to the directory; main.cf unless given. */
+  readonly file?: string;
 }
 
 interface Place {
@@ -57,6 +57,14 @@ interface Place {
 const passwordFile = ({ directory }: Place): string => join(directory, "sasl_passwd");
 const expired = makeCertificate({ names: ["localhost"], notBefore_ms: Date.UTC(2020, 0, 1), days: 30 });
 const ofAnother = makeCertificate({ names: ["elsewhere.example"], notBefore_ms: Date.now() - 3_600_000, days: 30 });
+
+const shortLived = makeCertificate({ names: ["localhost"], notBefore_ms: Date.now() - 3_600_000, days: 5 });
+
+/** A server that has no logins at all. */
+const withoutAuth: PracticeOptions["script"] = ({ verb, secured }) =>
+  verb === "EHLO"
+    ? { reply: secured ? "250-localhost\r\n250 SIZE 1000000" : "250-localhost\r\n250 STARTTLS" }
+    : undefined;
 
 const mistakes: readonly Mistake[] = [
   {
@@ -317,6 +325,107 @@ const mistakes: readonly Mistake[] = [
     mainCf: () => ({ mynetworks: "127.0.0.0/8 203.0.0.0/8" }),
     mend: (place) => place.set({ mynetworks: "127.0.0.0/8" }),
   },
+  {
+    called: "a password table that everybody can change",
+    found: "table-writable",
+    status: 1,
+    file: "sasl_passwd",
+    spoil: (place) => chmodSync(passwordFile(place), 0o602),
+  },
+  {
+    called: "a directory in which everybody can exchange the password table",
+    found: "directory-writable",
+    status: 1,
+    file: ".",
+    spoil: ({ directory }) => chmodSync(directory, 0o777),
+  },
+  {
+    called: "a queue directory that is somebody else's",
+    found: "queue-owner",
+    status: 78,
+    spoil: ({ directory }) => chownSync(join(directory, "spool"), 65_534, 65_534),
+  },
+  {
+    called: "a queue directory that everybody can write to",
+    found: "queue-writable",
+    status: 78,
+    spoil: ({ directory }) => chmodSync(join(directory, "spool"), 0o777),
+  },
+  {
+    called: "a disk that has less room than is asked for",
+    found: "queue-full",
+    status: 78,
+    mainCf: () => ({ queue_minfree: "900000000000000" }),
+    mend: (place) => place.set({ queue_minfree: "0" }),
+  },
+  {
+    called: "a port that another program has",
+    found: "port",
+    status: 78,
+    file: "master.cf",
+    spoil: ({ directory, port }) =>
+      writeFileSync(join(directory, "master.cf"), `127.0.0.1:${port} inet n - n - - smtpd\n`),
+    mend: ({ directory }) =>
+      writeFileSync(join(directory, "master.cf"), `127.0.0.1:${freeEnough()} inet n - n - - smtpd\n`),
+  },
+  {
+    called: "wrapper mode, and TLS left to chance",
+    found: "wrapper-without-tls",
+    status: 78,
+    mainCf: () => ({ smtp_tls_wrappermode: "yes", smtp_tls_security_level: "may" }),
+    server: { wrapper: true },
+  },
+  {
+    called: "security options that no mechanism satisfies",
+    found: "options-leave-nothing",
+    status: 78,
+    mainCf: () => ({ smtp_sasl_tls_security_options: "forward_secrecy" }),
+  },
+  {
+    called: "logins, and TLS left to chance",
+    found: "tls-not-required",
+    status: 1,
+    mainCf: () => ({ smtp_tls_security_level: "may" }),
+  },
+  {
+    called: "logins, and nobody looks who is at the other end",
+    found: "server-not-verified",
+    status: 1,
+    mainCf: () => ({ smtp_tls_security_level: "encrypt" }),
+  },
+  {
+    called: "a login for a server that offers none",
+    found: "auth-not-offered",
+    status: 1,
+    server: { mechanisms: [], requireAuth: false, script: withoutAuth },
+    mend: (place) => place.set({ smtp_sasl_password_maps: "" }),
+  },
+  {
+    called: "a TLS policy that cannot be read",
+    found: "tls-policy",
+    status: 78,
+    mainCf: ({ directory }) => ({ smtp_tls_policy_maps: `texthash:${directory}/tls_policy` }),
+    passwords(place) {
+      writeFileSync(join(place.directory, "tls_policy"), `${place.nexthop} verry-secure\n`);
+      return `${place.nexthop} test:testpass\n`;
+    },
+    mend: (place) => writeFileSync(join(place.directory, "tls_policy"), `${place.nexthop} secure\n`),
+  },
+  {
+    called: "a certificate that expires soon",
+    found: "certificate-expires",
+    status: 0,
+    server: { certificate: shortLived },
+    mend: (place) => place.set({ relayhost: "", smtp_sasl_auth_enable: "no", smtp_sasl_password_maps: "" }),
+  },
+  {
+    called: "an entry for a server to which nothing leads",
+    found: "password-unused",
+    status: 0,
+    file: "sasl_passwd",
+    passwords: ({ nexthop }) => `[mail.elsewhere.example] other:testpass\n${nexthop} test:testpass\n`,
+    mend: (place) => rewritePasswords(place, `${place.nexthop} test:testpass\n`),
+  },
 ];
 
 function run(command: string): void {
@@ -403,7 +512,7 @@ for (const mistake of mistakes) {
     const found = before.findings.find(({ code }) => code === mistake.found);
     assert.ok(found, `not found: ${mistake.found}\n${before.text}`);
     assert.equal(before.status, mistake.status, before.text);
-    assert.equal(found.file, mistake.file === "" ? "" : join(place.directory, mistake.file ?? "main.cf"), before.text);
+    assert.equal(found.file, join(place.directory, mistake.file ?? "main.cf"), before.text);
     if (found.file.endsWith("main.cf") && found.line > 0) {
       const line = readFileSync(found.file, "utf8").split("\n")[found.line - 1];
       assert.match(line ?? "", /^\S+ = /);
