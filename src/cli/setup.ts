@@ -63,13 +63,15 @@ async function takeBack(io: CommandIo): Promise<number> {
 
 /** The index of a table that was put back, or of one that has gone. */
 async function remakeIndex(path: string, thereAgain: boolean, io: CommandIo): Promise<void> {
+  if (path.endsWith("/main.cf")) return;
+  if (!thereAgain) {
+    for (const ending of [".db", ".lmdb", ".cdb"]) await io.runtime.files.remove(`${path}${ending}`).catch(() => {});
+    return;
+  }
   const { settings } = await loadConf(io.runtime.files, io.directory, { declared: allParams, host: io.runtime.host });
-  const reference = settings
-    .value("smtp_sasl_password_maps")
-    .split(/[\s,]+/)
-    .find((each) => each.endsWith(`:${path}`));
-  if (thereAgain && reference) await makeIndex(reference, io);
-  else if (!path.endsWith("/main.cf")) await io.runtime.files.remove(`${path}.db`).catch(() => {});
+  const words = settings.value("smtp_sasl_password_maps").split(/[\s,]+/);
+  const reference = words.find((each) => each.endsWith(`:${path}`));
+  if (reference) await makeIndex(reference, io);
 }
 
 /** postmap TYPE:NAME, where the type has an index. */
@@ -114,9 +116,9 @@ class Setup {
     io.out(`${paintFor(io).good("the login works")}: ${verified.login.nexthop}\n`);
     // Cron and its like send as root: better known now than from a bounce.
     for (const each of verified.refused) io.out(findingText({ ...each, severity: "warning" }, this.#shown));
-    const { texts, reference } = await this.#plan(loaded, verified.login);
+    const { texts, reference, delimiter } = await this.#plan(loaded, verified.login);
     if (texts.length > 0) {
-      if (!(await this.#agreed(texts))) return exit.no;
+      if (!(await this.#agreed(texts, delimiter))) return exit.no;
       if (this.#options["dry-run"]) return exit.ok;
       await writeAll(io.runtime, io.directory, texts, io.runtime.clock.now());
       await makeIndex(reference, io);
@@ -261,7 +263,10 @@ class Setup {
     return exit.no;
   }
 
-  async #plan(loaded: LoadedConf, login: Login): Promise<{ texts: readonly NewText[]; reference: string }> {
+  async #plan(
+    loaded: LoadedConf,
+    login: Login,
+  ): Promise<{ texts: readonly NewText[]; reference: string; delimiter: string }> {
     const { runtime, directory } = this.#io;
     const conf = evaluate(relayParams, loaded.settings);
     const reference = tableFor(loaded.settings.value("smtp_sasl_password_maps"), directory, conf.default_database_type);
@@ -271,23 +276,24 @@ class Setup {
     const before = (await readText(runtime, mainCf)) ?? "";
     const latin1 = (text: string): string => Buffer.from(text).toString("latin1");
     const main = changedMainCf(before, encoded(parameterChanges(loaded.settings, login, reference), latin1));
-    const passwords = (await readText(runtime, source)) ?? "";
+    const there = await readText(runtime, source);
+    const passwords = there ?? "";
     const written = { ...login, username: latin1(login.username), password: latin1(login.password) };
     const table = changedPasswords(passwords, written, delimiter);
     const texts: NewText[] = [];
-    if (table !== passwords) texts.push({ path: source, text: table, secret: true });
-    if (main !== before) texts.push({ path: mainCf, text: main, secret: false });
-    return { texts, reference };
+    if (table !== passwords) texts.push({ path: source, before: there, text: table, secret: true });
+    if (main !== before) texts.push({ path: mainCf, before, text: main, secret: false });
+    return { texts, reference, delimiter };
   }
 
   /** Shows what would be written, without passwords, and asks. */
-  async #agreed(texts: readonly NewText[]): Promise<boolean> {
+  async #agreed(texts: readonly NewText[], delimiter: string): Promise<boolean> {
     const io = this.#io;
     const paint = paintFor(io);
     for (const { path, text, secret } of texts) {
       io.out(`\n${paint.strong(path)}\n`);
       for (const line of differences((await readText(io.runtime, path)) ?? "", text)) {
-        const shown = secret ? withoutPassword(line) : Buffer.from(line, "latin1").toString();
+        const shown = secret ? withoutPassword(line, delimiter) : Buffer.from(line, "latin1").toString();
         io.out(`  ${shown.startsWith("+") ? paint.good(shown) : shown.startsWith("-") ? paint.bad(shown) : shown}\n`);
       }
     }
@@ -337,10 +343,12 @@ function tableFor(value: string, directory: string, defaultType: string): string
 const encoded = (changes: ReadonlyMap<string, string>, encode: (text: string) => string): Map<string, string> =>
   new Map([...changes].map(([name, value]) => [name, encode(value)]));
 
-/** The key and the user of an entry; of any other line as much as its first word. */
-function withoutPassword(line: string): string {
-  const [, mark = "", key = "", user] =
-    /^(.)(\S*)(?:\s+([^\s:]+):)?/.exec(Buffer.from(line, "latin1").toString()) ?? [];
-  if (key.startsWith("#") || key === "") return `${mark}${key.startsWith("#") ? "# (a comment)" : ""}`;
-  return `${mark}${key} ${user === undefined ? "" : `${user}:`}***`;
+/** The key and the user of an entry; of a line without a user, or of a comment, nothing that could be a password. */
+function withoutPassword(line: string, delimiter: string): string {
+  const text = Buffer.from(line, "latin1").toString();
+  const [, mark = "", key = "", value = ""] = /^(.)(\S*)\s*(.*)$/s.exec(text) ?? [];
+  if (key.startsWith("#")) return `${mark}# (a comment)`;
+  if (key === "") return `${mark}***`;
+  const end = value.indexOf(delimiter);
+  return `${mark}${key} ${end < 0 ? "" : value.slice(0, end + delimiter.length)}***`;
 }

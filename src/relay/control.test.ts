@@ -218,3 +218,22 @@ test("a change is passed on as asked, its pages come as they are done, and what 
   assert.equal(asked.length, 1);
   await listener.close();
 });
+
+test("of a message only who sent it can be told what becomes of it: its Message-ID cannot be guessed", async () => {
+  const asked: string[] = [];
+  const { path, listener } = await control({
+    async *follow(messageId) {
+      asked.push(messageId);
+      yield { waiting: true };
+    },
+  });
+  for (const messageId of ["<>", "<x@example>", "", undefined, 7, "<try.0123@h.example>"]) {
+    assert.deepEqual(await ask(path, { command: "follow", messageId }), [
+      { error: "only messages of postern try can be followed" },
+    ]);
+  }
+  const own = "<try.0123456789abcdef01234567@h.example>";
+  assert.deepEqual(await ask(path, { command: "follow", messageId: own }), [{ waiting: true }, { end: true }]);
+  assert.deepEqual(asked, [own]);
+  await listener.close();
+});

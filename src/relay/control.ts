@@ -158,7 +158,7 @@ class ControlClient {
       case "status":
         return this.#write(await this.#ports.status());
       case "follow":
-        return this.#follow(String(request.messageId));
+        return this.#follow(followable(request.messageId));
       case "change":
         return this.#change(changeRequest(request));
       case "note":
@@ -221,3 +221,14 @@ class ControlClient {
 }
 
 const line = (value: object): string => `${JSON.stringify(value)}\n`;
+
+/**
+ * What a message that may be followed is called: its Message-ID holds 96 random bits, so that only who sent it knows it. This socket is
+ * open to everybody, and the log of other people's mail is not.
+ */
+const tried = /^<try\.[0-9a-f]{24}@[^<>\s]{1,255}>$/;
+
+function followable(messageId: unknown): string {
+  if (typeof messageId === "string" && tried.test(messageId)) return messageId;
+  throw new Error("only messages of postern try can be followed");
+}

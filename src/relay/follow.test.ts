@@ -66,3 +66,18 @@ test("somebody who goes away makes room for others", async () => {
   await all[0]?.return(undefined);
   assert.deepEqual((await followers.follow("<y@example>").next()).value, { waiting: true });
 });
+
+test("somebody who never sends his message is let go after a minute", async () => {
+  const { followers, clock } = world();
+  const lines = followers.follow("<x@example>");
+  await lines.next();
+  let next = lines.next();
+  for (let waited_s = 0; waited_s < 60; waited_s += 10) {
+    await settled();
+    await clock.advance(10_000);
+    const { done } = await next;
+    if (done) return;
+    next = lines.next();
+  }
+  assert.equal((await next).done, true);
+});

@@ -1,5 +1,5 @@
 import type { LogRecord, LogSink } from "../log/log.ts";
-import type { Clock } from "../runtime/clock.ts";
+import type { Clock, Timer } from "../runtime/clock.ts";
 
 /** What the log says of one message, as it is said. */
 export interface FollowedLine {
@@ -15,6 +15,9 @@ const followerLimit = 20;
 
 /** Lines that wait for somebody who does not read: beyond it, he is given up. */
 const waitingLimit = 1000;
+
+/** Whoever has not sent his message by then is not going to. */
+const patience_ms = 60_000;
 
 /** Something is said at least this often, so that the other side knows that it is not forgotten. */
 const silence_ms = 10_000;
@@ -51,6 +54,7 @@ export class Followers {
       yield* follower.lines();
     } finally {
       this.#followers.delete(follower);
+      follower.end();
     }
   }
 }
@@ -62,10 +66,23 @@ class Follower {
   #lines: FollowedLine[] = [];
   #over = false;
   #wake: (() => void) | undefined;
+  readonly #patience: Timer;
 
   constructor(messageId: string, clock: Clock) {
     this.#announcement = `: message-id=${messageId}`;
     this.#clock = clock;
+    this.#patience = clock.after(patience_ms, () => this.#giveUp(), { idle: true });
+  }
+
+  /** Nobody reads any more. */
+  end(): void {
+    this.#patience.cancel();
+  }
+
+  #giveUp(): void {
+    if (this.#id !== undefined) return;
+    this.#over = true;
+    this.#wake?.();
   }
 
   record({ time_ms, service, text }: LogRecord): void {

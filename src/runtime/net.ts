@@ -305,14 +305,18 @@ function chainOf(socket: TLSSocket): readonly string[] {
   return names;
 }
 
+/** The other side writes these texts: what could steer a terminal, or break a line, is no part of a name. */
+const plain = (text: string): string =>
+  text.replace(/[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "?");
+
 const firstName = (name: string | string[] | undefined): string =>
-  Array.isArray(name) ? (name[0] ?? "") : (name ?? "");
+  plain(Array.isArray(name) ? (name[0] ?? "") : (name ?? ""));
 
 /** "DNS:a.example, IP Address:192.0.2.1" as a list of names. A quoted entry holds what could pass for another one (CVE-2021-44532). */
 function certificateNames(alternatives: string | undefined, commonName: string): string[] {
   const names: string[] = [];
   for (const [, name] of (alternatives ?? "").matchAll(/(?:^|, )DNS:("(?:[^"\\]|\\.)*"|[^,]*)/g)) {
-    if (name && !name.startsWith('"')) names.push(name);
+    if (name && !name.startsWith('"')) names.push(plain(name));
   }
   return names.length > 0 || !commonName ? names : [commonName];
 }

@@ -1,5 +1,16 @@
 import assert from "node:assert/strict";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -18,9 +29,11 @@ function place(t: TestContext): { directory: string; main: string; table: string
   return { directory, main, table: join(directory, "sasl_passwd") };
 }
 
+const now = (path: string): string | undefined => (existsSync(path) ? readFileSync(path, "latin1") : undefined);
+
 const texts = (main: string, table: string, round: number) => [
-  { path: table, text: `key user:${round}\n`, secret: true },
-  { path: main, text: `a = ${round}\n`, secret: false },
+  { path: table, before: now(table), text: `key user:${round}\n`, secret: true },
+  { path: main, before: now(main), text: `a = ${round}\n`, secret: false },
 ];
 
 test("a secret is for its owner alone from its first byte on, and other files keep their mode", async (t) => {
@@ -86,4 +99,31 @@ test("a full disk leaves everything as it was, but for a copy", async (t) => {
     readdirSync(directory).filter((name) => name.startsWith("sasl_passwd")),
     [],
   );
+});
+
+test("what somebody changed between the look and the writing is not overwritten", async (t) => {
+  const { directory, main, table } = place(t);
+  const planned = texts(main, table, 2);
+  writeFileSync(main, "a = theirs\n");
+  await assert.rejects(writeAll(world, directory, planned, 0), /main\.cf was changed by somebody else meanwhile/);
+  assert.equal(readFileSync(main, "utf8"), "a = theirs\n");
+  assert.ok(!existsSync(table));
+});
+
+test("a copy of passwords is for its owner alone, whoever could read them before", async (t) => {
+  const { directory, main, table } = place(t);
+  writeFileSync(table, "old user:old\n", { mode: 0o644 });
+  await writeAll(world, directory, texts(main, table, 2), 0);
+  assert.equal(statSync(`${table}.before-setup.1`).mode & 0o777, 0o600);
+});
+
+test("a symbolic link stays one, and what it leads to is put back", async (t) => {
+  const { directory, main, table } = place(t);
+  writeFileSync(join(directory, "real"), "old user:old\n", { mode: 0o600 });
+  symlinkSync("real", table);
+  await writeAll(world, directory, texts(main, table, 2), 0);
+  assert.equal(readFileSync(join(directory, "real"), "utf8"), "key user:2\n");
+  await undo(world, directory);
+  assert.ok(lstatSync(table).isSymbolicLink());
+  assert.equal(readFileSync(join(directory, "real"), "utf8"), "old user:old\n");
 });

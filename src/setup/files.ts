@@ -17,6 +17,8 @@ export interface World {
 
 export interface NewText {
   readonly path: string;
+  /** What the change was worked out from; undefined: no file was there. */
+  readonly before: string | undefined;
   readonly text: string;
   /** Readable for its owner alone, from its first byte on; otherwise as the file there is, or 0644. */
   readonly secret: boolean;
@@ -24,6 +26,8 @@ export interface NewText {
 
 interface Written {
   readonly path: string;
+  /** Where it really is, should the path be a symbolic link. */
+  readonly target: string;
   /** undefined: the file was not there before. */
   readonly copy: string | undefined;
   /** SHA-256 of what was written. */
@@ -56,10 +60,13 @@ export async function writeAll(
 ): Promise<void> {
   const runs = await readRecord(world, directory);
   const files: Written[] = [];
-  for (const { path, text } of texts) {
-    const before = await readText(world, path);
-    const copy = before === undefined ? undefined : await copyOf(world, path, before);
-    files.push({ path, copy, digest: digest(text) });
+  for (const { path, text, before, secret } of texts) {
+    if ((await readText(world, path)) !== before) {
+      throw new SetupError(`${path} was changed by somebody else meanwhile; nothing was written: run this again`);
+    }
+    const target = await world.files.realPath(path).catch(() => path);
+    const copy = before === undefined ? undefined : await copyOf(world, target, before, secret);
+    files.push({ path, target, copy, digest: digest(text) });
   }
   const run: Run = { time: new Date(now_ms).toISOString(), files };
   await writeRecord(world, directory, [...runs, run]);
@@ -87,13 +94,13 @@ export async function undo(
   }
   const restored: string[] = [];
   const removed: string[] = [];
-  for (const { path, copy } of last.files) {
+  for (const { path, target, copy } of last.files) {
     if (copy === undefined) {
-      await world.files.remove(path).catch(ignoreMissing);
+      await world.files.remove(target).catch(ignoreMissing);
       removed.push(path);
       continue;
     }
-    await world.files.rename(copy, path).catch((error: unknown) => {
+    await world.files.rename(copy, target).catch((error: unknown) => {
       throw new SetupError(`${copy} cannot be put back as ${path}: ${errorCode(error) || String(error)}`);
     });
     restored.push(path);
@@ -125,12 +132,12 @@ async function writeRecord(world: World, directory: string, runs: readonly Run[]
   await world.files.remove(recordOf(directory)).catch(ignoreMissing);
 }
 
-/** A copy beside the file, with its owner and permissions; never readable for more than the file is. */
-async function copyOf(world: World, path: string, text: string): Promise<string> {
+/** A copy beside the file, with its owner and permissions; of a secret, for its owner alone, whoever could read the file. */
+async function copyOf(world: World, path: string, text: string, secret: boolean): Promise<string> {
   for (let number = 1; ; number++) {
     const copy = `${path}.before-setup.${number}`;
     if ((await world.files.facts(copy).catch(() => undefined)) !== undefined) continue;
-    await writeLike(world, copy, text, await world.files.facts(path), undefined);
+    await writeLike(world, copy, text, await world.files.facts(path), secret ? 0o600 : undefined);
     return copy;
   }
 }
