@@ -193,8 +193,11 @@ test("a file with a password is known to be one, whatever else is in it", async 
     "/a.cf": table(1),
     "/b.cf": table(1).replace(/password.*\n/, ""),
     "/c.cf": "hosts = postgresql://u:p@h/d\nquery=x\n",
+    "/d.cf": "hosts =\n  postgresql://u:p@h/d\nquery=x\n",
+    "/e.cf": "hosts = postgresql://h:5432/d?user=u&password=p\nquery=x\n",
+    "/f.cf": "hosts = postgresql://h:5432/d\nquery=x\n",
   };
   const { set } = testTables(files);
   for (const path of Object.keys(files)) await set.maps([`proxy:pgsql:${path}`], { foldCase: true });
-  assert.deepEqual(set.secrets(), ["/a.cf", "/c.cf"]);
+  assert.deepEqual(set.secrets(), ["/a.cf", "/c.cf", "/d.cf", "/e.cf"]);
 });

@@ -53,7 +53,7 @@ interface PgServer extends Server {
 
 /** A word of `hosts`: a connection URI, `inet:host:port`, `unix:/directory`, each without its prefix, too. */
 function serverAt(word: string): PgServer {
-  if (/^postgres(?:ql)?:\/\//.test(word)) return { name: withoutPassword(word), local: false, uri: word };
+  if (/^postgres(?:ql)?:\/\//.test(word)) return { name: shownUri(word), local: false, uri: word };
   const place = word.replace(/^(?:unix|inet):/, "");
   if (place.startsWith("/") || place === "") return { name: word, local: true, host: place };
   const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|(.*?))(?::(\d+))?$/.exec(place) ?? [];
@@ -61,8 +61,15 @@ function serverAt(word: string): PgServer {
   return { name: word, local: false, host, ...(port ? { port: Number(port) } : {}) };
 }
 
-const withoutPassword = (uri: string): string =>
-  uri.replace(/(:\/\/[^:@/]*):[^@/]*@/, "$1@").replace(/([?&]password=)[^&]*/g, "$1…");
+/** Scheme, host, port and database of a URI, put together anew: a password that was not encoded can look like any other part of it. */
+function shownUri(uri: string): string {
+  try {
+    const { protocol, host, pathname } = new URL(uri);
+    return /^[\w.:[\]-]*$/.test(host) ? `${protocol}//${host}${pathname}` : `${protocol}//…`;
+  } catch {
+    return "postgresql://… (a connection URI that cannot be read)";
+  }
+}
 
 interface PgConnection {
   readonly client: Client;

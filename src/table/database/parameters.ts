@@ -73,8 +73,12 @@ export const parameterFile = (name: string): { readonly source?: string } => (is
 
 const fileLimit_bytes = 1024 * 1024;
 
-/** A line of such a file that gives a password. */
-export const passwordLine: RegExp = /^(?:password|bind_pw)[ \t]*=[ \t]*\S|^hosts[ \t]*=.*:\/\/[^\s/]*:[^\s/]*@/m;
+/** Does such a file give a password, in a parameter of its own or in a connection URI? */
+export function holdsPassword(bytes: Buffer): boolean {
+  const { settings } = parseMainCf(bytes.toString("latin1"), "");
+  const value = (name: string): string => settings.get(name)?.value.trim() ?? "";
+  return value("password") !== "" || value("bind_pw") !== "" || /:\/\/\S*:\S*@|[?&]password=/.test(value("hosts"));
+}
 
 async function writtenIn(path: string, context: TableContext): Promise<ReadonlyMap<string, string>> {
   const { bytes } = await context.read(path).catch((error: unknown) => {

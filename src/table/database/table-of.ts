@@ -3,7 +3,7 @@ import { type ByteOptions, type ByteTable, type ByteTableType, textTable, usualB
 import type { Answer } from "../maps.ts";
 import type { TableContext } from "../table.ts";
 import type { KeyDomains, OpenPart } from "./key-domains.ts";
-import { parameterFile, passwordLine, TableParameters } from "./parameters.ts";
+import { holdsPassword, parameterFile, TableParameters } from "./parameters.ts";
 
 /** What a type of table that asks a database makes of its parameters. */
 export interface DatabaseTable {
@@ -39,7 +39,7 @@ export function databaseType(type: string, open: (opening: Opening) => Promise<D
     name: type,
     patterns: false,
     files: parameterFile,
-    holdsPassword: (bytes) => passwordLine.test(bytes.toString("latin1")),
+    holdsPassword,
     open: async (name, context) => textTable(await openBytes(name, context, usualBytes), `${type}:${name}`, context),
     openBytes,
   };

@@ -2,6 +2,9 @@ import { Worker } from "node:worker_threads";
 import { TableError } from "../table.ts";
 import type { SqliteReply, SqliteRequest } from "./protocol.ts";
 
+/** How many queries may wait for the thread. */
+const waitingLimit = 1000;
+
 /**
  * Our end of the sqlite tables' thread (worker.ts), one for all tables of a process: it is
  * started by the first that is opened, while all code can be read, and ends with the last that is closed.
@@ -52,6 +55,8 @@ export class SqliteThread {
     return new Promise((resolve, reject) => {
       const failed = (problem: string): void => reject(new TableError("retry", `query error: ${problem}`));
       if (this.#ended !== undefined) return failed(this.#ended);
+      // Whoever asked has given up on the first of them long since; the thread still works on each.
+      if (this.#asked.size >= waitingLimit) return failed("too many queries wait for this database");
       const number = ++this.#number;
       this.#asked.set(number, (reply) => ("values" in reply ? resolve(reply.values) : failed(reply.problem)));
       this.#worker.ref();
