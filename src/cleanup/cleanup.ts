@@ -390,6 +390,8 @@ export class CleanupMessage {
 
   #result(envelopes: readonly PlannedEnvelope[], body: Buffer | readonly BodyWriter[]): CleanupResult {
     const planned = this.#redirected(envelopes);
+    // With REDIRECT one goes in place of several: what was written for the others is nobody's.
+    if (!Buffer.isBuffer(body)) for (const writer of body.slice(planned.length)) writer.abandon();
     const [first, ...others] = planned.map((each, index) => this.#message(each, body, index));
     if (!first) return { kind: "reject", reply: reply(550, "5.1.0", "Error: no recipients specified") };
     return { kind: "messages", messages: [first, ...others] };

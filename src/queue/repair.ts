@@ -50,7 +50,6 @@ export async function repairQueue(parts: RepairParts, why: string): Promise<Repa
     const kept = await keep(parts);
     await files.rename(repairing(directory), repaired(directory));
     await finishRepair(files, directory);
-    await removeIfThere(files, damageNote(directory));
     log.warning(`mail queue: ${describeRepair({ counts, kept })}`);
     return { counts, kept };
   } catch (error) {
@@ -77,6 +76,8 @@ export async function finishRepair(files: Files, directory: string): Promise<boo
   if (!(await isThere(files, repaired(directory)))) return false;
   await files.syncDirectory(directory);
   for (const suffix of ["-wal", "-shm"]) await removeIfThere(files, queueFile(directory) + suffix);
+  // The new file is the proof that the damage is dealt with: a note that outlived it would have it repaired again.
+  await removeIfThere(files, damageNote(directory));
   await files.syncDirectory(directory);
   await files.rename(repaired(directory), queueFile(directory));
   await files.syncDirectory(directory);

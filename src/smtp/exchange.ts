@@ -145,7 +145,7 @@ function refusal(settled: Settled, session: Session): Failure {
 
 function broken({ why, stage }: NonNullable<TransferEnd["broken"]>, server: string): Failure {
   if (why === "unreadable") return ownFailure("4.3.0", "unreadable mail queue entry", "message");
-  if (why === "unchecked") return ownFailure("4.3.0", `local data error while talking to ${server}`);
+  if (why === "unchecked") return ownFailure("4.3.0", `local data error while talking to ${server}`, "message");
   const { dsn, reason } = breakText(why, server, stage);
   return ownFailure(dsn, reason);
 }
