@@ -399,12 +399,12 @@ for (const [name, { questions, conf }] of Object.entries(cases)) {
 
 // -- Mail that nobody is asked about
 
+/** Not among them: a code without a text, such as error:5.7.1. Behind it Postfix prints whatever its memory holds. */
 const untried: Readonly<Record<string, string>> = {
   "e1.test": "error:",
   "e2.test": "error:no mail here",
   "e3.test": "error:5.7.1 no mail: not here",
   "e4.test": "error:4.7.1 odd",
-  "e5.test": "error:5.7.1",
   "r1.test": "retry:",
   "r2.test": "retry:4.7.1 later",
   "r3.test": "retry:5.7.1 odd",
