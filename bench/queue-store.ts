@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { parseArgs } from "node:util";
 import { memoryLog } from "../src/log/log.ts";
 import type { EngineStore } from "../src/queue/engine-store.ts";
-import type { NewEnvelope } from "../src/queue/message.ts";
+import { plainEnvelope } from "../src/queue/message.fixture.ts";
 import { openMemoryStore, openSqliteStore, startSqliteWorker } from "../src/queue/open.ts";
 import type { SqliteEngine } from "../src/queue/sqlite/sqlite-engine.ts";
 import { realRuntime } from "../src/runtime/real.ts";
@@ -30,27 +30,10 @@ const { values } = parseArgs({
 });
 const size_bytes = Number(values.size);
 const runtime = realRuntime();
-const envelope: NewEnvelope = {
-  sender: "sender@client.example",
-  recipients: [
-    {
-      address: "recipient@destination.example",
-      original: "recipient@destination.example",
-      notify: undefined,
-      orcpt: undefined,
-      status: "pending",
-      reason: undefined,
-      dsn: undefined,
-    },
-  ],
-  size_bytes,
-  eightBit: false,
-  smtputf8: false,
-  envid: undefined,
-  ret: undefined,
+const envelope = plainEnvelope("sender@client.example", ["recipient@destination.example"], size_bytes, {
   origin: { service: "smtpd", client: "localhost[127.0.0.1]", helo: "localhost", protocol: "ESMTP", saslUsername: "" },
   headerEnd_bytes: 200,
-};
+});
 const sent = [{ index: 0, status: "sent", reason: "250 2.0.0 Ok", dsn: "2.0.0" }] as const;
 
 async function send(store: EngineStore): Promise<void> {

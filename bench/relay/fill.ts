@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { chownSync, existsSync, statSync } from "node:fs";
 import { memoryLog } from "../../src/log/log.ts";
 import type { EngineStore } from "../../src/queue/engine-store.ts";
-import type { NewEnvelope } from "../../src/queue/message.ts";
+import { plainEnvelope } from "../../src/queue/message.fixture.ts";
 import { openSqliteStore, queueFile, startSqliteWorker } from "../../src/queue/open.ts";
 import { realRuntime } from "../../src/runtime/real.ts";
 
@@ -13,27 +13,10 @@ const header = "From: sender@example.org\r\nTo: recipient@example.com\r\nSubject
 const body = Buffer.alloc(size_bytes, "This message waits in the queue until its time has come.\r\n");
 body.write(header, "latin1");
 
-const envelope: NewEnvelope = {
-  sender: "sender@example.org",
-  recipients: [
-    {
-      address: "recipient@example.com",
-      original: "recipient@example.com",
-      notify: undefined,
-      orcpt: undefined,
-      status: "pending",
-      reason: undefined,
-      dsn: undefined,
-    },
-  ],
-  size_bytes,
-  eightBit: false,
-  smtputf8: false,
-  envid: undefined,
-  ret: undefined,
+const envelope = plainEnvelope("sender@example.org", ["recipient@example.com"], size_bytes, {
   origin: { service: "smtpd", client: "localhost[127.0.0.1]", helo: "localhost", protocol: "ESMTP", saslUsername: "" },
   headerEnd_bytes: header.length,
-};
+});
 
 /**
  * Deferred messages of 4 KiB, due at `due_ms`, for the queue of a relay that does not run: through the store, as a relay

@@ -4,24 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { memoryLog } from "../log/log.ts";
-import type { NewEnvelope } from "../queue/message.ts";
+import { plainEnvelope } from "../queue/message.fixture.ts";
 import { openSqliteStore, startSqliteWorker } from "../queue/open.ts";
 import type { BodyWriter, QueueStore } from "../queue/store.ts";
 import { realRuntime } from "../runtime/real.ts";
 import { BodyAssembly } from "./body-assembly.ts";
 
-const recipient = { address: "a@b.example", original: "a@b.example", notify: undefined, orcpt: undefined } as const;
-const envelope = (size_bytes: number): NewEnvelope => ({
-  sender: "s@c.example",
-  recipients: [{ ...recipient, status: "pending", reason: undefined, dsn: undefined }],
-  size_bytes,
-  eightBit: false,
-  smtputf8: false,
-  envid: undefined,
-  ret: undefined,
-  origin: { service: "smtpd", client: "", helo: "", protocol: "", saslUsername: "" },
-  headerEnd_bytes: 0,
-});
+const envelope = (size_bytes: number) => plainEnvelope("s@c.example", ["a@b.example"], size_bytes);
 
 async function wholeBody(store: QueueStore, id: string): Promise<Buffer> {
   const chunks: Buffer[] = [];

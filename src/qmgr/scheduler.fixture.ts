@@ -12,6 +12,7 @@ import type {
 import type { Engine } from "../queue/engine.ts";
 import type { MemoryQueue } from "../queue/memory-engine.ts";
 import { openMemoryStore } from "../queue/memory-store.ts";
+import { pendingRecipient, plainEnvelope } from "../queue/message.fixture.ts";
 import type { Envelope, NewEnvelope, Notify } from "../queue/message.ts";
 import type { QueueStore } from "../queue/store.ts";
 import type { Route } from "../routing/router.ts";
@@ -176,26 +177,8 @@ function newEnvelope(
   recipients: readonly (string | [string, Notify])[],
   size_bytes: number,
 ): NewEnvelope {
-  return {
-    sender,
-    recipients: recipients.map((each) => {
-      const [address, notify] = typeof each === "string" ? [each, undefined] : each;
-      return {
-        address,
-        original: address,
-        notify,
-        orcpt: undefined,
-        status: "pending",
-        reason: undefined,
-        dsn: undefined,
-      };
-    }),
-    size_bytes,
-    eightBit: false,
-    smtputf8: false,
-    envid: undefined,
-    ret: undefined,
-    origin: { service: "smtpd", client: "", helo: "", protocol: "", saslUsername: "" },
-    headerEnd_bytes: 15,
-  };
+  const all = recipients.map((each) =>
+    typeof each === "string" ? pendingRecipient(each) : pendingRecipient(each[0], { notify: each[1] }),
+  );
+  return plainEnvelope(sender, all, size_bytes, { headerEnd_bytes: 15 });
 }

@@ -1,6 +1,7 @@
 import { writeSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import type { EngineStore } from "../../src/queue/engine-store.ts";
+import { plainEnvelope } from "../../src/queue/message.fixture.ts";
 import { chunkSize_bytes, type NewEnvelope } from "../../src/queue/message.ts";
 
 /**
@@ -22,30 +23,8 @@ export const bodyOf = (id: string): Buffer => {
   return Buffer.alloc(1 + (crc32(id) % (kind < 15 ? 6_000 : 60_000)), id);
 };
 
-const envelope = (size_bytes: number): NewEnvelope => {
-  const address = "to@there.example";
-  return {
-    sender: "from@here.example",
-    recipients: [
-      {
-        address,
-        original: address,
-        notify: undefined,
-        orcpt: undefined,
-        status: "pending",
-        reason: undefined,
-        dsn: undefined,
-      },
-    ],
-    size_bytes,
-    eightBit: false,
-    smtputf8: false,
-    envid: undefined,
-    ret: undefined,
-    origin: { service: "smtpd", client: "", helo: "", protocol: "", saslUsername: "" },
-    headerEnd_bytes: 0,
-  };
-};
+const envelope = (size_bytes: number): NewEnvelope =>
+  plainEnvelope("from@here.example", ["to@there.example"], size_bytes);
 
 /** Accepts one message. */
 export async function take(store: EngineStore, id: string, arrival_ms = Date.now()): Promise<void> {

@@ -3,6 +3,7 @@ import { state } from "../../src/queue/engine.ts";
 import type { EngineStore } from "../../src/queue/engine-store.ts";
 import { formatId, parseId } from "../../src/queue/id.ts";
 import { openMemoryStore } from "../../src/queue/memory-store.ts";
+import { plainEnvelope } from "../../src/queue/message.fixture.ts";
 import { chunkSize_bytes, type Envelope, type NewEnvelope, type RecipientStatus } from "../../src/queue/message.ts";
 import {
   type NewMessage,
@@ -516,24 +517,5 @@ function stale(world: World, status: RecipientStatus): Omit<RecipientOutcome, "i
 
 const size = (body: NewMessage["body"]): number => (Buffer.isBuffer(body) ? body.length : body.size_bytes);
 
-export function newEnvelope(addresses: readonly string[], size_bytes: number): NewEnvelope {
-  return {
-    sender: "sender@example.org",
-    recipients: addresses.map((address) => ({
-      address,
-      original: address,
-      notify: undefined,
-      orcpt: undefined,
-      status: "pending",
-      reason: undefined,
-      dsn: undefined,
-    })),
-    size_bytes,
-    eightBit: false,
-    smtputf8: false,
-    envid: undefined,
-    ret: undefined,
-    origin: { service: "smtpd", client: "", helo: "", protocol: "", saslUsername: "" },
-    headerEnd_bytes: 15,
-  };
-}
+export const newEnvelope = (addresses: readonly string[], size_bytes: number): NewEnvelope =>
+  plainEnvelope("sender@example.org", addresses, size_bytes, { headerEnd_bytes: 15 });

@@ -5,6 +5,7 @@ import { contentParams } from "../../content/params.ts";
 import { dnsParams } from "../../dns/params.ts";
 import { memoryLog } from "../../log/log.ts";
 import type { DeliveryRequest } from "../../queue/delivery.ts";
+import { pendingRecipient } from "../../queue/message.fixture.ts";
 import type { Envelope, Recipient } from "../../queue/message.ts";
 import { chunkSize_bytes } from "../../queue/message.ts";
 import { AddressMap } from "../../routing/address-map.ts";
@@ -117,16 +118,7 @@ export function requestTo(nexthop: string, message: TestMessage = {}): DeliveryR
   const recipients = (message.to ?? ["user@dest.test"]).map((each): Recipient => {
     const given: Partial<Recipient> = typeof each === "string" ? { address: each } : each;
     const address = given.address ?? "user@dest.test";
-    return {
-      address,
-      original: address,
-      notify: undefined,
-      orcpt: undefined,
-      status: "pending",
-      reason: undefined,
-      dsn: undefined,
-      ...given,
-    };
+    return pendingRecipient(address, given);
   });
   const envelope: Envelope = {
     id: `A${(++ids).toString(16).toUpperCase().padStart(4, "0")}`,
