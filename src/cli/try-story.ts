@@ -1,15 +1,9 @@
 /** What the log says of a message, told to somebody who does not read logs. */
 import type { FollowedLine } from "../relay/follow.ts";
+import { type LogAttempt, parseAttempt } from "./log-story.ts";
 
 /** What has become of one recipient, the last word so far. */
-export interface Fate {
-  readonly recipient: string;
-  readonly status: "sent" | "deferred" | "bounced";
-  readonly relay: string;
-  readonly dsn: string;
-  /** What was said: "250 2.0.0 Ok", "host … said: 451 …". */
-  readonly text: string;
-}
+export type Fate = Omit<LogAttempt, "time">;
 
 export class Story {
   readonly #tell: (text: string) => void;
@@ -35,19 +29,19 @@ export class Story {
   }
 
   #delivery(text: string): boolean {
-    const fate = deliveryLine(text);
+    const fate = parseAttempt(text);
     if (!fate) return false;
     this.#fates.set(fate.recipient, fate);
     const over = fate.relay === "none" ? "" : ` by ${fate.relay}`;
     switch (fate.status) {
       case "sent":
-        this.#tell(`<${fate.recipient}> accepted${over}: ${fate.text}`);
+        this.#tell(`<${fate.recipient}> accepted${over}: ${fate.reason}`);
         break;
       case "deferred":
-        this.#tell(`<${fate.recipient}> deferred${over}: ${fate.text}`);
+        this.#tell(`<${fate.recipient}> deferred${over}: ${fate.reason}`);
         break;
       default:
-        this.#tell(`<${fate.recipient}> refused for good${over}: ${fate.text}`);
+        this.#tell(`<${fate.recipient}> refused for good${over}: ${fate.reason}`);
     }
     return true;
   }
@@ -56,14 +50,4 @@ export class Story {
     if (/^(?:uid=|client=|from=)/.test(text)) return;
     this.#tell(service === "smtp" ? `another host was tried first: ${text}` : text);
   }
-}
-
-/** The fields of "to=<a@b>, relay=…, delay=…, delays=…, dsn=2.0.0, status=sent (…)"; undefined for other lines. */
-export function deliveryLine(text: string): Fate | undefined {
-  const found = /^to=<(.*?)>, (?:orig_to=<.*?>, )?relay=(.*?), .*?dsn=(\d\.\d+\.\d+), status=(\w+) \((.*)\)$/s.exec(
-    text,
-  );
-  const [, recipient = "", relay = "", dsn = "", status = "", said = ""] = found ?? [];
-  if (status !== "sent" && status !== "deferred" && status !== "bounced") return undefined;
-  return { recipient, relay, dsn, status, text: said };
 }

@@ -211,7 +211,7 @@ async function follow(sent: Sent, lines: AsyncGenerator<FollowedLine>, io: Comma
 
 function conclude(story: Story, io: CommandIo, stays: boolean): number {
   const paint = paintFor(io);
-  const worst = (status: Fate["status"]): Fate | undefined => story.fates.find((fate) => fate.status === status);
+  const worst = (status: string): Fate | undefined => story.fates.find((fate) => fate.status === status);
   const bounced = worst("bounced");
   const deferred = worst("deferred");
   const waits = stays
@@ -238,8 +238,8 @@ function conclude(story: Story, io: CommandIo, stays: boolean): number {
 }
 
 /** What the answer means, and what would help. */
-function meaningOf({ text, dsn, status }: Fate): string {
-  const known = explain(text, dsn);
+function meaningOf({ reason, dsn, status }: Fate): string {
+  const known = explain(reason, dsn);
   if (known) return `${known.meaning}\n  What would help: ${known.remedy}`;
   return status === "bounced" ? "This server will not take it, now or later." : "Not now, maybe later.";
 }

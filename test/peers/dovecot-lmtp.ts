@@ -1,8 +1,7 @@
-import { spawn } from "node:child_process";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { atExit } from "../lab/at-exit.ts";
-import { listening, makePlace } from "./place.ts";
+import { runDovecot } from "./dovecot.ts";
+import { makePlace } from "./place.ts";
 
 /** Debian's Dovecot as an LMTP server at a Unix socket, with mailboxes of its own. Needs root, and dovecot-lmtpd. */
 export interface RunningDovecotLmtp {
@@ -49,19 +48,6 @@ service anvil {
 }
 `,
   );
-  let written = "";
-  const child = spawn("dovecot", ["-F", "-c", join(directory, "dovecot.conf")], { stdio: ["ignore", "pipe", "pipe"] });
-  for (const stream of [child.stdout, child.stderr])
-    stream.on("data", (bytes: Buffer) => (written += bytes.toString()));
-  const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-  const log = () => written;
-  const keep = atExit(() => child.kill("SIGTERM"));
-  const stop = async (): Promise<void> => {
-    keep();
-    child.kill("SIGTERM");
-    await exited;
-    remove();
-  };
   const mailbox = (user: string): string[] => {
     const box = join(directory, "mail", user, "new");
     try {
@@ -70,11 +56,5 @@ service anvil {
       return [];
     }
   };
-  try {
-    await listening({ path: socket }, log);
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  return { socket, log, mailbox, stop };
+  return { socket, mailbox, ...(await runDovecot(directory, socket, remove)) };
 }

@@ -64,6 +64,15 @@ service anvil {
 }
 `,
   );
+  return { socket, setUsers, ...(await runDovecot(directory, socket, remove)) };
+}
+
+/** Runs the dovecot.conf in a directory until stop(), which calls `remove` at its end. Resolves when it listens on the socket. */
+export async function runDovecot(
+  directory: string,
+  socket: string,
+  remove: () => void,
+): Promise<{ log(): string; stop(): Promise<void> }> {
   let written = "";
   const child = spawn("dovecot", ["-F", "-c", join(directory, "dovecot.conf")], { stdio: ["ignore", "pipe", "pipe"] });
   for (const stream of [child.stdout, child.stderr])
@@ -83,5 +92,5 @@ service anvil {
     await stop();
     throw error;
   }
-  return { socket, log, setUsers, stop };
+  return { log, stop };
 }
